@@ -1,7 +1,7 @@
 """What a trial will use, before it starts: from what earlier trials of the study used. Pure.
 
-Quantities are compared in the logarithm, as they span powers of ten and depend on parameters by powers. ``regression``
-says how a value and its bounds come about, ``calibration`` how the bounds are held to their promise.
+``scales`` says on which scale amounts are compared, ``regression`` how a value and its bounds come about, and
+``calibration`` how the bounds are held to their promise.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from stackyard.tuning.prediction import calibration, regression
+from stackyard.tuning.prediction import calibration, regression, scales
 from stackyard.tuning.prediction.regression import BOUND, ROUGH, SEEN, Known
 from stackyard.tuning.space import Space
 from stackyard.tuning.trial import QUANTITIES, Interval, Trial
@@ -48,15 +48,15 @@ def before(
             found[quantity] = Interval(0.0, 0.0, 0.0)
             continue
         known = of_trials(space, trials, quantity)
-        guess = None if known is None else regression.guess(known, point)
+        guess = None if known is None else scales.guess(known, point)
         if guess is not None:
-            told = interval(guess)
+            told = Interval(guess.value, guess.low, guess.high)
             found[quantity] = calibration.widened(told, calibration.factor(trials, quantity))
     return found
 
 
 def of_trials(space: Space, trials: Sequence[Trial], quantity: str) -> Known | None:
-    """What earlier trials say of a quantity, in the logarithm; ``None``: it cannot be taken from them."""
+    """What earlier trials say of a quantity; ``None``: it cannot be taken from them."""
     points, values, kinds, had = [], [], [], _points(space)
     for trial in trials:
         used, kind = _used(trial, quantity)
@@ -67,7 +67,7 @@ def of_trials(space: Space, trials: Sequence[Trial], quantity: str) -> Known | N
                 return None
             continue
         points.append(_point(space, trial.parameters, had))
-        values.append(math.log(used))
+        values.append(used)
         kinds.append(kind)
     return Known(tuple(points), groups(space), tuple(values), tuple(kinds))
 

@@ -86,7 +86,7 @@ def guess(known: Known, point: Sequence[float]) -> Guess | None:
     Returns:
         ``None``: fewer than LEAST_VALUES are known.
     """
-    known = _first(known, len(known.values) - len(known.values) % (1 + len(known.values) // _FEW_NEW))
+    known = _without_few_new(known)
     if known.kinds.count(SEEN) < LEAST_VALUES:
         return None
     with one_thread():
@@ -99,6 +99,21 @@ def spread(known: Known) -> float:
         return math.inf
     with one_thread():
         return _fitted(known).spread
+
+
+def likelihood(known: Known, slopes: Sequence[float]) -> float:
+    """How likely the values of ``guess`` are, each predicted from the others: the logarithm; minus infinity: unknown.
+
+    Args:
+        known: the values.
+        slopes: one a value: where it was made of another, the logarithm of the derivative.
+    """
+    known = _without_few_new(known)
+    if known.kinds.count(SEEN) < LEAST_VALUES:
+        return -math.inf
+    with one_thread():
+        fit = _fitted(known)
+    return fit.likelihood + sum(slopes[place] for place in fit.places)
 
 
 class _Fit:
@@ -133,6 +148,10 @@ class _Fit:
         self._scores = (np.abs(self._alpha) / np.sqrt(self._diagonal))[self._seen]
         errors = (self._alpha / self._diagonal)[self._seen]
         self.spread = self._scale * math.sqrt(float(np.mean(errors**2)))
+        #: Which of the values were seen, and how likely those are.
+        self.places = [int(place) for place in kept[self._seen]]
+        doubts = np.log(self._diagonal[self._seen]) - self._scores**2
+        self.likelihood = 0.5 * float(doubts.sum()) - len(doubts) * math.log(self._scale)
 
     def at(self, point: Array) -> Guess:
         across, own = _Parts(self._points, point[None, :], self._groups).kernel(self._theta, itself=True)
@@ -160,7 +179,7 @@ class _Fit:
         return Guess(*back)
 
 
-@functools.lru_cache(maxsize=32)
+@functools.lru_cache(maxsize=128)
 def _fitted(known: Known) -> _Fit:
     return _Fit(known)
 
@@ -184,6 +203,12 @@ def _step(count: int) -> int:
 
 def _first(known: Known, count: int) -> Known:
     return Known(known.points[:count], known.groups, known.values[:count], known.kinds[:count])
+
+
+def _without_few_new(known: Known) -> Known:
+    """All but the latest, where those are few beside the others."""
+    count = len(known.values)
+    return _first(known, count - count % (1 + count // _FEW_NEW))
 
 
 def _rank(values: Array, level: float) -> float:
@@ -249,7 +274,7 @@ class _Parts:
 _CONSTANT = 4.0
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=512)
 def _settings(known: Known) -> Array:
     """The settings of the model under which the values are likeliest, with a mild opinion of them beforehand."""
     dimensions = max(known.groups, default=-1) + 1
