@@ -30,8 +30,8 @@ from stackyard_task.records import Progress, RecordError, RunRecord
 LOOK_SECONDS = 0.2
 #: Trials that wait for room before no further one is planned: what they find is not known to its sampler.
 _MOST_WAITING = 4
-#: How often what the study has used is kept while nothing else changes.
-_KEEP_SECONDS = 5.0
+#: How often what the study has used is kept while nothing else changes: a tuner that is killed loses so much of it.
+_KEEP_SECONDS = 1.0
 
 
 class Watcher(Protocol):

@@ -19,7 +19,8 @@ from typing import Any
 from stackyard.errors import BadInputError
 from stackyard.matrix.runs import RunFolder
 from stackyard.scenarios import differences
-from stackyard.tuning.trial import QUANTITIES, STATES, Interval, Trial
+from stackyard.tuning import damage
+from stackyard.tuning.trial import Trial
 from stackyard_task import records
 from stackyard_task.studies import STUDY_FILE
 
@@ -30,8 +31,6 @@ _MAY_DIFFER = ("budget", "packing", "bounds")
 _MOST_SHOWN = 5
 #: Name of a trial's file.
 _FILE = re.compile(r"t[0-9]+\.json")
-#: More than this no trial uses, whatever its unit.
-MOST = 1e300
 
 
 @dataclass
@@ -133,15 +132,17 @@ class StudyFolder:
         """Every trial in order of its number.
 
         Raises:
-            BadInputError: one cannot be read, or is missing between others.
+            BadInputError: one cannot be read, says what no tuner writes, or is missing between others.
         """
         found = []
+        study = self.study()
+        space = None if study is None else damage.kept_space(study.study)
         for path in sorted((self.path / "runs").glob("t*.json")):
             if not is_trial(path.name):
                 continue
             try:
                 trial = records.read_json(Trial, path)
-                wrong = problem(trial)
+                wrong = damage.problem(trial, space)
             except records.RecordError as error:
                 wrong = str(error)
             if wrong is not None:
@@ -166,20 +167,6 @@ class StudyFolder:
 def is_trial(file: str) -> bool:
     """Whether a file beside the runs is a trial's, by its name."""
     return _FILE.fullmatch(file) is not None
-
-
-def problem(trial: Trial) -> str | None:
-    """What in a trial's file no tuner writes; ``None``: nothing."""
-    if trial.state not in STATES:
-        return f"state is {trial.state!r}"
-    for field_name in ("used", "predicted", "predicted_early"):
-        for name, value in getattr(trial, field_name).items():
-            numbers = (value.low, value.value, value.high) if isinstance(value, Interval) else (value,)
-            if name not in QUANTITIES:
-                return f"{field_name} has {name!r}, which is no quantity"
-            if not all(0 <= number <= MOST for number in numbers) or sorted(numbers) != list(numbers):
-                return f"{field_name}.{name} is {', '.join(map(repr, numbers))}"
-    return None
 
 
 def name_of(number: int) -> str:

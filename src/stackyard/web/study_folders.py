@@ -15,9 +15,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stackyard.errors import BadInputError
-from stackyard.tuning.folder import KIND, StudyFile, is_trial, problem
+from stackyard.tuning import damage
+from stackyard.tuning.folder import KIND, StudyFile, is_trial
 from stackyard.tuning.report import settings
 from stackyard.tuning.report.settings import StudySettings
+from stackyard.tuning.space import Dimension
 from stackyard.tuning.trial import Trial
 from stackyard.web.run_folders import RunFolders, opened_file
 from stackyard_task import records
@@ -96,13 +98,13 @@ class StudyFolders:
             self._kept.move_to_end((place, name))
             while len(self._kept) > MOST_KEPT:
                 self._kept.popitem(last=False)
-            unread = self._look(place, name, kept)
+            unread = self._look(place, name, kept, damage.kept_space(said[0].study))
             trials = [trial for _, trial in kept.trials.values() if trial is not None]
             damaged = len(kept.trials) - len(trials)
         trials.sort(key=lambda trial: trial.number)
         return StudyNow(said[0], said[1], trials, unread, damaged, max(0.0, time.time() - said[2]))
 
-    def _look(self, place: str, name: str, kept: _Kept) -> int:
+    def _look(self, place: str, name: str, kept: _Kept, space: tuple[Dimension, ...] | None) -> int:
         """Read what changed since the last look; how many files are left for the next."""
         with self._folders.opened(place, name) as folder:
             if folder is None:
@@ -115,12 +117,12 @@ class StudyFolders:
                 kept.trials.clear()
                 return 0
             try:
-                return _take(runs, kept)
+                return _take(runs, kept, space)
             finally:
                 os.close(runs)
 
 
-def _take(runs: int, kept: _Kept) -> int:
+def _take(runs: int, kept: _Kept, space: tuple[Dimension, ...] | None) -> int:
     stamps: dict[str, tuple[int, int]] = {}
     with os.scandir(runs) as entries:
         for entry in entries:
@@ -138,18 +140,18 @@ def _take(runs: int, kept: _Kept) -> int:
     for place, name in enumerate(sorted(changed)):
         if time.monotonic() > until:
             return len(changed) - place
-        kept.trials[name] = (stamps[name], _trial(runs, name))
+        kept.trials[name] = (stamps[name], _trial(runs, name, space))
     return 0
 
 
-def _trial(runs: int, name: str) -> Trial | None:
+def _trial(runs: int, name: str, space: tuple[Dimension, ...] | None) -> Trial | None:
     found = _read(runs, name, MOST_TRIAL_BYTES)
     if found is None or not isinstance(found[0], dict):
         return None
     with suppress(records.RecordError):
         light = {key: value for key, value in found[0].items() if key not in _HEAVY}
         trial = records.from_json(Trial, light, name)
-        return trial if problem(trial) is None else None
+        return trial if damage.problem(trial, space) is None else None
     return None
 
 

@@ -145,3 +145,25 @@ def test_the_tuners_own_time_is_what_it_thinks_and_not_what_a_run_waits_in_a_que
     outcome = here.run(clock=lambda: now)
     assert [trial.overhead_seconds for trial in outcome.trials] == [2.5, 2.5]
     assert here.folder.trials()[0].overhead_seconds == 2.5
+
+
+def test_a_tuner_that_is_killed_loses_hardly_more_than_a_second_of_its_time(
+    search: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What lies in the folder at any moment is what a killed tuner leaves."""
+    monkeypatch.setattr("stackyard.tuning.controller.LOOK_SECONDS", 0.01)
+    now, lost, seen = 0.0, [], threading.Event()
+    here = search()
+
+    def look(running: Sequence[Trial], trials: Sequence[Trial], wall_seconds: float) -> None:
+        nonlocal now
+        lost.append(wall_seconds - here.folder.needed().wall_seconds)
+        now += 0.4
+        if len(lost) >= 8:
+            seen.set()
+
+    here.watcher.look = look  # type: ignore[method-assign]
+    here.passes = seen.wait  # type: ignore[assignment]
+    here.run(clock=lambda: now)
+    assert max(lost) < 1.0
+    assert here.folder.needed().wall_seconds == pytest.approx(now)

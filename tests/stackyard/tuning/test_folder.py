@@ -81,8 +81,15 @@ def test_trials_are_found_by_name_and_by_number() -> None:
         {"predicted": {"ram_bytes": {"value": 1.0, "low": 2.0, "high": 3.0}}},
         {"state": "lost"},
         {"parameters": None},
+        {"lost_cpu_seconds": -100},
+        {"retries": -5},
+        {"early_share": -5},
+        {"overhead_seconds": -1e308},
+        {"course": [{"cpu_seconds": -1.0, "wall_seconds": 1.0, "step": 1, "value": 1.0}]},
+        {"course": [{"cpu_seconds": 1.0, "wall_seconds": 1.0, "step": 1, "value": 10**400}]},
+        {"readings": [{"share": 7.0, "steps": 1, "used": {}}]},
     ],
-    ids=str,
+    ids=lambda damage: str(damage)[:60],
 )
 def test_what_no_tuner_writes_is_one_sentence(folder: StudyFolder, damage: dict[str, object]) -> None:
     folder.write(Trial(0, {}))
@@ -91,6 +98,28 @@ def test_what_no_tuner_writes_is_one_sentence(folder: StudyFolder, damage: dict[
     with pytest.raises(BadInputError, match=r"t0001\.json: .*a trial's file was damaged") as error:
         folder.trials()
     assert str(error.value).count("t0001.json") == 1
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        {"lr": 0.1},
+        {"lr": 1e9, "batch": 30},
+        {"lr": "foo", "batch": 30},
+        {"lr": [0.1], "batch": 30},
+        {"lr": True, "batch": 30},
+        {"lr": 0.1, "batch": 30, "more": 1},
+    ],
+    ids=str,
+)
+def test_parameters_that_the_space_does_not_have_are_one_sentence(
+    folder: StudyFolder, parameters: dict[str, object]
+) -> None:
+    folder.write_study(StudyFile("small", "small", "s.toml", "2026-01-01", studies.plain(study())))
+    folder.write(Trial(0, parameters))
+    with pytest.raises(BadInputError, match=r"t0001\.json: parameters.*a trial's file was damaged"):
+        folder.trials()
 
 
 def test_digits_of_other_scripts_are_no_number_of_a_trial() -> None:

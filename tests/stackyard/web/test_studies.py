@@ -11,7 +11,7 @@ from stackyard.tuning.report import settings
 from stackyard.tuning.trial import Trial
 from stackyard.web.studies import shown
 from stackyard.web.study_folders import StudyNow
-from tests.stackyard.tuning.report.synthetic import completed, many, mixed, put, study
+from tests.stackyard.tuning.report.synthetic import SPACE, completed, many, mixed, put, study
 from tests.stackyard.web.conftest import WebApp
 
 EVIL = "<script>alert(1)</script>"
@@ -25,8 +25,8 @@ def now(trials: list[Trial], silent: float = 1.0, **objectives: str) -> StudyNow
 def test_a_study_is_listed_by_its_title_and_shown_with_its_best_and_its_trials(
     app: WebApp, folder: Path
 ) -> None:
-    trials = [*mixed(), Trial(6, {"lr": EVIL}, "running")]
-    file = study(state="running")
+    trials = [*mixed(), Trial(6, {"lr": 0.01, "batch": 8, "optimiser": EVIL}, "running")]
+    file = study([*SPACE[:2], {**SPACE[2], "values": ["sgd", "adam", EVIL]}], state="running")
     file.title = f"Which? {EVIL}"
     place = put(folder / "my studies" / "first", trials, file)
     with app.signed_in() as visitor:

@@ -38,7 +38,9 @@ def test_what_changed_is_read_again_and_nothing_else(tmp_path: Path, monkeypatch
     assert [trial.state for trial in now.trials] == [trial.state for trial in mixed()]
     read: list[str] = []
     usual = study_folders._trial
-    monkeypatch.setattr(study_folders, "_trial", lambda runs, name: read.append(name) or usual(runs, name))
+    monkeypatch.setattr(
+        study_folders, "_trial", lambda runs, name, space: read.append(name) or usual(runs, name, space)
+    )
     place.write(completed(6, 0.95))
     place.write(completed(0, 0.123))
     now = studies.now("0", "mine")

@@ -91,7 +91,7 @@ def mixed() -> list[Trial]:
 
 def under_way() -> list[Trial]:
     """One that completed, two that run."""
-    return [completed(0, 0.5, 10.0), *(Trial(n, {"lr": 0.2}, "running") for n in (1, 2))]
+    return [completed(0, 0.5, 10.0), *(Trial(n, completed(n, 0.5).parameters, "running") for n in (1, 2))]
 
 
 def tell_progress(place: StudyFolder) -> None:
