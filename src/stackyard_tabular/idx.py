@@ -44,6 +44,8 @@ def read(path: Path, dimensions: int = 0) -> Any:
         if len(header) < 4 * count:
             raise BadInput(f"{path}: ends in its header")
         shape = struct.unpack(f">{count}I", header)
+        if 0 in shape:
+            raise BadInput(f"{path}: its header says {' x '.join(map(str, shape))} values: it holds none")
         wanted = 1
         for size in shape:
             wanted *= size

@@ -135,7 +135,7 @@ def _parquet(source: Source) -> Any:
         unpacked = sum(about.row_group(index).total_byte_size for index in range(about.num_row_groups))
         if rows * max(1, columns) > MOST_VALUES or unpacked > streams.MOST_BYTES:
             raise BadInput(f"{source.path}: {rows} rows of {columns} columns are too many values")
-        frame = parquet.read_table(source.path).to_pandas()
+        frame = _plain(source, parquet.read_table(source.path)).to_pandas()
     except OSError as error:
         raise BadInput(f"{source.path}: cannot be read ({error.strerror or error})") from error
     except (pyarrow.ArrowException, ValueError) as error:
@@ -145,6 +145,37 @@ def _parquet(source: Source) -> Any:
     frame = frame.reset_index(drop=True)
     frame.columns = [str(name) for name in frame.columns]
     return frame
+
+
+def _plain(source: Source, table: Any) -> Any:
+    """An Arrow table whose bytes are texts.
+
+    Raises:
+        BadInput: a column that is not dropped holds bytes that are no text, or lists, maps or structs: nobody here can
+            compare such values.
+    """
+    import pyarrow
+
+    types = pyarrow.types
+    for place, field in enumerate(table.schema):
+        kind = field.type.value_type if types.is_dictionary(field.type) else field.type
+        if field.name in source.drop:
+            continue
+        if types.is_nested(kind):
+            raise BadInput(
+                f"{source.path}: column {field.name!r} holds values of the type {str(kind)[:60]}, and a table takes "
+                "numbers, texts and times; name it among the columns to drop"
+            )
+        if types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind):
+            try:
+                values = table.column(place).cast(kind).cast(pyarrow.binary()).cast(pyarrow.string())
+            except pyarrow.ArrowException:
+                raise BadInput(
+                    f"{source.path}: column {field.name!r} holds bytes that are no UTF-8 text; name it among the "
+                    "columns to drop"
+                ) from None
+            table = table.set_column(place, field.name, values)
+    return table
 
 
 def _idx(source: Source) -> Any:

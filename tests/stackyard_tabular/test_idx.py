@@ -36,6 +36,7 @@ def test_values_come_back_in_their_shape_plain_and_packed(tmp_path):
         (lambda path: written(path, shape=(2, 3, 5)), "says 30 values, and it holds only 24"),
         (lambda path: written(path, shape=(2, 3, 3)), "says 18 values, and it holds more"),
         (lambda path: written(path, shape=(2**31, 2**31, 2)), "the most that is read"),
+        (lambda path: written(path, VALUES[:0], shape=(0, 2**32 - 1, 2**32 - 1)), "it holds none"),
         (lambda path: written(path, VALUES[0]), "has 2 dimensions, expected 3"),
         (lambda path: path.write_bytes(gzip.compress(b"x" * 100)[:-9]), "the packed data is broken"),
     ],

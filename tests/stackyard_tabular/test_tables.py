@@ -93,3 +93,26 @@ def test_mnist_is_70_000_images(public):
     read = tables.read(sources.read({"sources": parts}))
     assert (read.frame.shape, read.target, read.task) == ((70000, 785), "label", "classification")
     assert np.bincount(read.frame["label"]).tolist()[:2] == [6903, 7877]
+
+
+@pytest.mark.parametrize(
+    "value", [[1.5, 2.0], {"a": 1}, b"\xff\xfe"], ids=["a list", "a struct", "bytes that are no text"]
+)
+def test_parquet_columns_that_nobody_can_compare_are_one_sentence(value, tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as parquet
+
+    file = tmp_path / "t.parquet"
+    parquet.write_table(pyarrow.table({"x": [1, 2], "odd": [value, value], "kind": ["a", "b"]}), file)
+    for target in ("kind", "odd"):
+        with pytest.raises(BadInput, match="column 'odd' holds"):
+            table(file, format="parquet", target=target)
+    assert table(file, format="parquet", target="kind", drop=["odd"]).features == ["x"]
+
+
+def test_parquet_bytes_that_are_text_are_read_as_text(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as parquet
+
+    parquet.write_table(pyarrow.table({"x": [1, 2], "kind": [b"a", b"b"]}), tmp_path / "t.parquet")
+    assert list(table(tmp_path / "t.parquet", format="parquet", target="kind").frame["kind"]) == ["a", "b"]
