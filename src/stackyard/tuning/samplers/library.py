@@ -2,7 +2,8 @@
 
 TPE: Bergstra et al., 2011, with Optuna's defaults (multivariate, constant liar for trials under way). Genetic: NSGA-II,
 Deb et al., 2002, which also has the front of several objectives as its aim. Limits are told as constraints: how far a
-trial was beyond each of them, as a share of the limit. Of a stopped trial that is a lower bound, never a made-up score.
+trial was beyond each of them, as a share of the limit. Of a stopped trial that is a lower bound, of a skipped one what
+was predicted. No score is made up for it: where Optuna wants one, it is one that it does not look at.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from stackyard.tuning.trial import Trial
 _POPULATION = 10
 #: Questions that bring a combination which was tried already, before any is taken.
 _TRIES = 20
+#: Reasons of trials that broke a limit, or would have.
+_BEYOND = ("limit", "predicted")
 
 
 class LibrarySampler:
@@ -50,6 +53,8 @@ class LibrarySampler:
         self._open: dict[int, Any] = {}
         self._told: set[int] = set()
         self._completed = 0
+        #: Of each objective the worst value that a completed trial had; empty: none has completed.
+        self._worst: list[float] = []
 
     def ask(self, trials: Sequence[Trial]) -> Mapping[str, Any] | None:
         """The parameters that Optuna asks for next; what was tried already is passed over, so many times."""
@@ -75,11 +80,8 @@ class LibrarySampler:
         import optuna
 
         for trial in trials:
-            if trial.number in self._told or trial.state == "skipped":
+            if trial.number in self._told:
                 continue
-            constraints = self._constraints(trial) if trial.over else None
-            values = [trial.values.get(name) for name in self._question.objectives]
-            whole = trial.state == "completed" and None not in values
             if not trial.over:
                 if trial.number not in self._open:
                     self._open[trial.number] = self._added(
@@ -94,11 +96,12 @@ class LibrarySampler:
             under_way = self._open.pop(trial.number, None)
             if under_way is not None:  # its place is taken by what it came to
                 self._study.tell(under_way, state=_state("FAIL"))
-            # Optuna knows no pruned trials of several objectives
-            pruned = trial.state == "stopped" and len(self._question.objectives) == 1
-            state = "COMPLETE" if whole else "PRUNED" if pruned else "FAIL"
-            told: dict[str, Any] = {"values": values} if whole else {}
-            if whole and self._kind == "genetic":
+            constraints, values = self._constraints(trial), self._values(trial)
+            # Optuna knows no pruned trials of several objectives, and NSGA-II no pruned ones at all
+            pruned = trial.state in ("stopped", "skipped") and len(self._question.objectives) == 1
+            state = "COMPLETE" if values is not None else "PRUNED" if pruned else "FAIL"
+            told: dict[str, Any] = {"values": values} if values is not None else {}
+            if values is not None and self._kind == "genetic":
                 told["system_attrs"] = self._generation()
             if state == "PRUNED" and trial.course:
                 told["intermediate_values"] = {0: trial.course[-1].value}
@@ -111,6 +114,28 @@ class LibrarySampler:
                     **told,
                 )
             )
+
+    def _values(self, trial: Trial) -> list[float] | None:
+        """What a trial is told as complete with; ``None``: it is not complete."""
+        objectives = self._question.objectives
+        if trial.state == "completed":
+            found = [trial.values[name] for name in objectives if name in trial.values]
+            if len(found) < len(objectives):
+                return None
+            self._worst = [
+                min(pair) if maximise else max(pair)
+                for pair, maximise in zip(
+                    zip(found, self._worst or found, strict=True), objectives.values(), strict=True
+                )
+            ]
+            return found
+        if trial.reason is None or trial.reason.kind not in _BEYOND:
+            return None
+        if len(objectives) == 1 and self._kind != "genetic":
+            return None
+        # Optuna learns of these only if they are complete. Of a trial beyond a limit TPE and NSGA-II compare only how
+        # far beyond it is, with each other trial, so that its values count for nothing.
+        return list(self._worst or [0.0] * len(objectives))
 
     def _generation(self) -> dict[str, int]:
         """What Optuna knows a trial's generation by; it notes that when it asks, which is forgotten on resume."""
@@ -127,7 +152,7 @@ class LibrarySampler:
         limits = self._question.limits
         found = {name: trial.used[name] / limit - 1.0 for name, limit in limits.items() if name in trial.used}
         reason = trial.reason
-        if reason is not None and reason.kind in ("limit", "predicted") and reason.quantity in limits:
+        if reason is not None and reason.kind in _BEYOND and reason.quantity in limits:
             assert reason.quantity is not None
             beyond = (reason.seen or 0.0) / limits[reason.quantity] - 1.0
             found[reason.quantity] = max(found.get(reason.quantity, 0.0), beyond, 1e-9)

@@ -108,3 +108,48 @@ def test_several_objectives_are_searched_at_once(name: str) -> None:
         values = {"accuracy": -parameters["lr"], "cpu_seconds": float(parameters["depth"])}
         state = "stopped" if number % 5 == 3 else "completed"  # by a pruner: a course, and no end
         trials.append(Trial(number, dict(parameters), state, values, [Point(1.0, 1.0, 1, 0.5)]))
+
+
+LARGE = Space((Range("lr", 0.0, 1.0), Range("megabytes", 10, 400, whole=True)))
+
+
+def beyond(name: str, objectives: dict[str, bool], limits: dict[str, float]) -> int:
+    """Of 40 trials, how many were beyond a limit of 300 MB: larger ones are better, and skipped after three stops."""
+    sampler, trials = samplers.made(name, Question(LARGE, objectives, 3, limits)), []
+    while len(trials) < 40:
+        parameters = sampler.ask(trials)
+        assert parameters is not None
+        ram = (parameters["megabytes"] + 11) * 1e6
+        trial = Trial(len(trials), dict(parameters), "completed", used={"ram_bytes": ram})
+        trial.values = {"score": parameters["megabytes"] / 400 - parameters["lr"]}
+        if ram > 300e6 and sum(t.state == "stopped" for t in trials) < 3:
+            trial.state, trial.reason = "stopped", Reason("limit", "too much", "ram_bytes", 300e6, 312e6)
+        elif ram > 300e6:
+            trial.state, trial.reason = "skipped", Reason("predicted", "too much", "ram_bytes", 300e6, ram)
+            trial.used, trial.values = {}, {}
+        if trial.state == "completed":
+            trial.values = {"score": trial.values["score"], "cpu_seconds": parameters["megabytes"] / 200}
+        trials.append(trial)
+    return sum(t.state != "completed" for t in trials)
+
+
+@pytest.mark.parametrize("name", ["tpe", "genetic"])
+def test_a_limit_is_learned_from_what_was_skipped_and_with_several_objectives(name: str) -> None:
+    ram, most = {"ram_bytes": 300e6}, 40 // 3
+    assert beyond(name, {"score": True, "cpu_seconds": False}, ram) <= most
+    # larger is better until the limit, so half lie beyond it where nobody tells of it
+    assert beyond(name, {"score": True}, ram) <= 40 // 2
+
+
+def test_a_course_that_slows_down_beyond_its_limit_is_beyond_it_too() -> None:
+    question = Question(LARGE, {"score": True, "cpu_seconds": False}, 3, {"slowing": 3.0})
+    sampler, trials = samplers.made("tpe", question), []
+    while len(trials) < 40:
+        parameters = sampler.ask(trials)
+        assert parameters is not None
+        slow = parameters["megabytes"] > 289
+        trial = Trial(len(trials), dict(parameters), "stopped" if slow else "completed")
+        trial.reason = Reason("limit", "slower", "slowing", 3.0, 3.1) if slow else None
+        trial.values = {"score": parameters["megabytes"], "cpu_seconds": parameters["megabytes"] / 200}
+        trials.append(trial)
+    assert sum(t.state == "stopped" for t in trials) <= 40 // 3
