@@ -22,7 +22,7 @@ from stackyard.counting import count
 from stackyard.errors import BadInputError, NotRunnableError
 from stackyard.launch.deployment import Deployment
 from stackyard.launch.retries import RetryPolicy
-from stackyard.matrix import folders, resuming
+from stackyard.matrix import folders, planning, resuming
 from stackyard.matrix.attempt import Attempt, Conditions
 from stackyard.matrix.estimate import Estimate
 from stackyard.matrix.plan import Plan, PlannedBlock
@@ -205,6 +205,10 @@ class StudyRun:
         plans = self._matrix.planned(folder.runs, earlier, {}, None, [], write=True)
         plan = plans.plan
         if not plan.cells:
+            cell = scenarios.settings_of(plans.scenario, scenarios.cells(plans.scenario)[0])
+            nowhere = planning.why_nowhere(cell, plans.site)
+            if nowhere is not None:  # another machine would not help: it is the file's fault
+                raise BadInputError(f"{plan.name}: {nowhere}")
             raise NotRunnableError(f"{plan.name}: cannot run on this machine: {plan.not_runnable[0].reason}")
         archives = folders.archived(plans.travelling, self._settings.home)
         stop = Stop()

@@ -109,14 +109,20 @@ def planned(
     )
 
 
-def _why_not(cell: CellSettings, site: Site) -> str | None:
-    deployment = site.deployment(cell.deployment)
+def why_nowhere(cell: CellSettings, site: Site) -> str | None:
+    """Why a cell can run on no machine, for what its file says; ``None``: somewhere it may."""
+    if not site.deployment(cell.deployment).needs_server:
+        return None
     elsewhere = code_folders.why_not_elsewhere(cell.workload.command)
-    if elsewhere is not None and deployment.needs_server:
-        return elsewhere
-    if cell.stack == NO_STACK and deployment.needs_server:
+    if elsewhere is None and cell.stack == NO_STACK:
         return "without a stack a run finds the programs of this machine only; name a stack"
-    return deployment.why_not(cell.stack, cell.hardware, cell.workers or 1)
+    return elsewhere
+
+
+def _why_not(cell: CellSettings, site: Site) -> str | None:
+    lacking = why_nowhere(cell, site)
+    deployment = site.deployment(cell.deployment)
+    return lacking or deployment.why_not(cell.stack, cell.hardware, cell.workers or 1)
 
 
 def _measure(deployments: Collection[str], site: Site) -> str | None:

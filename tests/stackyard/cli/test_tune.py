@@ -226,6 +226,19 @@ def test_a_study_file_that_changed_is_refused_by_what_differs(
     assert "objectives.accuracy: 'maximise' then, 'minimise' now" in ran(capsys, "resume", "runs/small")[2]
 
 
+def test_a_cell_that_no_machine_can_run_is_the_file_s_fault(
+    write: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write()
+    text = file.read_text()
+    axes = '[axes]\ndeployment = ["agent"]\n'
+    assert "[axes]\n" in text
+    file.write_text(text.replace("[axes]\n", axes))
+    status, _, err = ran(capsys, "run", str(file))
+    assert status == 2
+    assert "name a stack" in err
+
+
 def test_exit_statuses_mean_to_the_task_of_a_study_what_they_mean_here() -> None:
     meant = {
         errors.BadInputError: "bad_input",
