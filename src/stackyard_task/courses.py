@@ -88,7 +88,7 @@ class Courses:
             raise ValueError("name")
         at = _number(step)
         if at is None or abs(at) > _LARGEST_STEP:
-            raise ValueError("step")
+            raise ValueError("step, which is to be a number from -2^53 to 2^53,")
         number = _number(value)
         if number is None and not _is_no_number(value):
             raise ValueError("value")

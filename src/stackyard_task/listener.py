@@ -16,7 +16,7 @@ import time
 from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
 
 from stackyard_task.channel import PHASES
-from stackyard_task.counting import are, were
+from stackyard_task.counting import are, count, were
 from stackyard_task.courses import Courses, unpacked
 from stackyard_task.pace import Pace, since
 from stackyard_task.records import (
@@ -88,6 +88,8 @@ class Listener:
         self.ended = False
         #: Lines that are no message, and values that are left out because they are none.
         self.not_understood = 0
+        #: Why the first of them was; what a process lost on its way is counted, and says itself nothing of it.
+        self._why_not: Optional[str] = None
         #: What was told beyond PHASES_KEPT and RESULTS_KEPT.
         self._more_phases = self._more_results = self._more_notes = 0
         self._notes: List[str] = []
@@ -118,7 +120,7 @@ class Listener:
             *lines, self._rest = (self._rest + data).split(b"\n")
             if len(self._rest) > LINE_BYTES:
                 self._rest = b""
-                self.not_understood += 1
+                self._leave_out(f"a line is longer than {LINE_BYTES:,} bytes")
             for line in lines:
                 self._take(line)
         return True
@@ -128,7 +130,12 @@ class Listener:
             message = json.loads(line.decode("utf-8"))
             getattr(self, "_on_" + str(message["kind"]))(message)
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
-            self.not_understood += 1
+            self._leave_out("a line is no message, or a value in it has another kind")
+
+    def _leave_out(self, why: str) -> None:
+        """Count something that is left out; why the first was is told."""
+        self.not_understood += 1
+        self._why_not = self._why_not or why
 
     def _on_phase(self, message: Dict[str, Any]) -> None:
         at = from_json(float, message["at"]) - self._started_at
@@ -149,7 +156,7 @@ class Listener:
             if seconds is None:
                 continue
             if not 0 <= seconds <= _LONGEST_STEP_SECONDS:
-                self.not_understood += 1
+                self._leave_out(f"a step took {seconds:g} s, expected 0 to {_LONGEST_STEP_SECONDS:g} s")
                 continue
             self.pace.add(seconds, at, cpu, self.loss)
 
@@ -194,8 +201,8 @@ class Listener:
         at, cpu = self._instant()
         try:
             self.courses.add(name, step, value, at if told_at is None else min(at, told_at), cpu)
-        except ValueError:
-            self.not_understood += 1
+        except ValueError as error:
+            self._leave_out(f"a metric's {error} is none that is kept")
 
     def _instant(self) -> Tuple[float, Optional[float]]:
         """(seconds since the start, CPU seconds of the run) of what is told now."""
@@ -210,7 +217,7 @@ class Listener:
         try:
             return from_json(float, told)
         except (ValueError, OverflowError):
-            self.not_understood += 1
+            self._leave_out("a value is no finite number")
             return None
 
     def _on_environment(self, message: Dict[str, Any]) -> None:
@@ -316,7 +323,12 @@ class Listener:
             for kept, what, more in told
             if more
         ]
-        return left_out + self.courses.notes()
+        left_out += self.courses.notes()
+        if self._why_not is not None:
+            number = self.not_understood
+            said = f"{count(number, 'thing')} that it told {were(number)} not understood and left out"
+            left_out.append(f"{said}; the first: {self._why_not}")
+        return left_out
 
 
 def _sentence(text: str) -> str:

@@ -74,7 +74,7 @@ def test_what_is_told_of_values_left_out_has_to_make_sense(line: Line) -> None:
     line.say({"kind": "metrics", "points": [[2, 0.0, {"a": 1.0}]]})
     for values in ({"a": [3, -5]}, {"a": [1]}, {"a": "x"}, [], {"a": [True, 0]}, {"b": [1, 1]}):
         line.say({"kind": "left_out", "values": values})
-    assert line.listener.notes() == [
+    assert line.listener.notes()[:-1] == [
         "metric a: 3 values came at a step before its last one and were left out"
     ]
 
@@ -95,7 +95,7 @@ def test_what_a_record_names_is_bounded(line: Line) -> None:
     # what a message holds is kept as far as there is room; what is left out is no broken message
     line.say({"kind": "results", "values": {"2": "newer", "more": 1}})
     assert line.listener.results["2"] == "newer"
-    assert line.listener.notes() == [
+    assert line.listener.notes()[:-1] == [
         "the first 1,000 phases are kept; 2,001 more that were told are left out",
         "the first 10,000 result figures are kept; 2,001 more that were told are left out",
     ]
@@ -165,8 +165,23 @@ def test_notes_are_kept_once_short_and_bounded(line: Line) -> None:
         {"kind": "note", "sentence": "60 alarms\n of 832\x1b[2J sessions"}, {"kind": "note", "sentence": 5}
     )
     line.say(*({"kind": "note", "sentence": "x" * 2000} for _ in range(3)))
-    assert line.listener.notes() == ["60 alarms of 832 [2J sessions", "x" * 497 + "..."]
+    assert line.listener.notes()[:2] == ["60 alarms of 832 [2J sessions", "x" * 497 + "..."]
     assert line.listener.not_understood == 1
     line.say(*({"kind": "note", "sentence": f"note {n}"} for n in range(50)))
-    assert len(line.listener.notes()) == room.NOTES_KEPT + 1
-    assert line.listener.notes()[-1] == "the first 20 notes are kept; 32 more that were told are left out"
+    assert len(line.listener.notes()) == room.NOTES_KEPT + 2
+    assert line.listener.notes()[-2] == "the first 20 notes are kept; 32 more that were told are left out"
+
+
+def test_what_is_not_understood_is_noted_with_its_number_and_the_first_reason(line: Line) -> None:
+    line.say({"kind": "steps", "seconds": [1e308] * 50})
+    assert line.listener.notes() == [
+        "50 things that it told were not understood and left out; the first: a step took 1e+308 s, expected 0 to "
+        "1e+12 s"
+    ]
+
+
+def test_a_metric_at_a_step_beyond_all_bounds_is_noted(line: Line) -> None:
+    line.listener.metric("val", -1e308, 1.0)
+    (note,) = line.listener.notes()
+    assert note.startswith("1 thing that it told was not understood")
+    assert "from -2^53 to 2^53" in note

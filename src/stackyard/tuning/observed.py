@@ -152,6 +152,14 @@ def _values(
         else:
             names = ", ".join(sorted(record.results)[:20]) or "nothing"
             missing = missing or Reason(
-                "unreported", f"the run reports no {objective.name!r}; it reports: {names}"
+                "unreported", f"the run reports no {objective.name!r}; it reports: {names}{_unheard(record)}"
             )
     return values, missing
+
+
+def _unheard(record: RunRecord) -> str:
+    """What a run told and nobody understood, as the end of a sentence; empty: there is nothing of the kind."""
+    if not record.not_understood:
+        return ""
+    note = next((note for note in record.notes if "not understood" in note), None)
+    return "" if note is None else f" ({note})"

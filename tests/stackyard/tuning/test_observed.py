@@ -153,3 +153,11 @@ def test_an_objective_may_be_the_best_of_its_course() -> None:
         trial, {"loss": [[1, 0.4], [2, 0.3], [3, 0.9]], "accuracy": [[1, 0.7]]}, [ACCURACY, best]
     )
     assert trial.values == {"accuracy": 0.5, "loss": 0.3}
+
+
+def test_a_metric_that_is_missing_says_what_was_told_and_not_understood() -> None:
+    note = "2 things that it told were not understood and left out; the first: why"
+    trial = Trial(0, {})
+    observed.take_record(trial, record(not_understood=2, notes=["other", note]), [ACCURACY])
+    assert trial.reason is not None
+    assert trial.reason.message == f"the run reports no 'accuracy'; it reports: nothing ({note})"
