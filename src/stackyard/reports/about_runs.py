@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -155,6 +155,12 @@ def _order(study: Study, matrix: Matrix) -> Iterator[Finding]:
         )
 
 
+def _in_runs(cells: Sequence[CellRuns], matrix: Matrix) -> str:
+    """In how many runs, one for each of ``cells``, and of which cells where there are several to choose from."""
+    named = f" ({where(cells, matrix)})" if len(matrix.cells) > 1 else ""
+    return f"In {count(len(cells), 'run')}{named}"
+
+
 def _noted(study: Study, matrix: Matrix) -> Iterator[Finding]:
     """What records say of themselves, each kind of sentence once: they differ in their numbers."""
     kinds: dict[str, dict[int, tuple[str, CellRuns]]] = {}
@@ -167,8 +173,8 @@ def _noted(study: Study, matrix: Matrix) -> Iterator[Finding]:
             kinds.setdefault(_NUMBERS.sub("0", note), {}).setdefault(id(run), (note, cell))
     for by_run in list(kinds.values())[:MOST_NOTES]:
         found = list(by_run.values())
-        message = f"In {count(len(found), 'run')}: {found[0][0].rstrip('.')}."
-        yield "run-notes", message, slugs(cell for _, cell in found)
+        cells = [cell for _, cell in found]
+        yield "run-notes", f"{_in_runs(cells, matrix)}: {found[0][0].rstrip('.')}.", slugs(cells)
 
 
 def _alarmed(study: Study, matrix: Matrix) -> Iterator[Finding]:
@@ -178,8 +184,8 @@ def _alarmed(study: Study, matrix: Matrix) -> Iterator[Finding]:
         for alarm in run.record.alarms:
             kinds.setdefault(alarm.metric, []).append((alarm.message, cell))
     for found in kinds.values():
-        message = f"In {count(len(found), 'run')}: {found[0][0].rstrip('.')}."
-        yield "left-level", message, slugs(cell for _, cell in found)
+        cells = [cell for _, cell in found]
+        yield "left-level", f"{_in_runs(cells, matrix)}: {found[0][0].rstrip('.')}.", slugs(cells)
 
 
 def _lengthy(study: Study, matrix: Matrix) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ import pytest
 from stackyard.reports import Report, ReportOptions, Study, analyse, load
 from stackyard.reports.loading import Run
 from stackyard.reports.warning_codes import ADVICE
-from stackyard_task.records import Failure, RunRecord
+from stackyard_task.records import Alarm, Failure, RunRecord
 from tests.stackyard.reports.synthetic import record, write_plan, write_run
 
 FAST = ReportOptions(permutations=49, draws=500)
@@ -241,3 +241,14 @@ def test_a_run_that_repeats_itself_counts_once() -> None:
     run.notes = [f"lost {n} values" for n in range(1000)]
     (found,) = [w for w in analyse(Study((Run(run, 0, "one"),))).warnings if w.code == "run-notes"]
     assert found.message == "In 1 run: lost 0 values."
+
+
+def test_a_warning_of_some_runs_names_their_cells() -> None:
+    runs = [record({"workload": "w", "p": p}, None, 1.0) for p in ("1", "2", "3")]
+    said = "RAM left its level 13 s after the start: 137 MB at first, above the 90 MB of its first steps"
+    runs[1].alarms = [Alarm("rss_bytes", 90e6, 137e6, "bytes", 13.0, said)]
+    for run in runs:
+        run.notes = ["the table has 3 columns"]
+    found = {w.code: w for w in analyse(Study(tuple(Run(run, 0, "one") for run in runs))).warnings}
+    assert found["left-level"].message == f"In 1 run (w: 2): {said}."
+    assert found["run-notes"].message == "In 3 runs (every cell): the table has 3 columns."
