@@ -95,6 +95,7 @@ def test_what_cannot_be_is_one_sentence(
     assert not (home / "server").exists(), "nothing was started"
 
 
+@pytest.mark.long
 def test_up_into_a_closed_pipe_goes_on_and_says_how_to_have_another_password(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -167,6 +167,7 @@ def test_sigterm_ends_a_build_as_ctrl_c_does(depot: Depot) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_stack_is_derived_built_verified_and_forgotten_by_name(
     depot: Depot, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -308,6 +309,7 @@ def test_only_derived_definitions_are_forgotten(depot: Depot, capsys: pytest.Cap
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_stack_without_torch_is_built_and_verified(
     depot: Depot, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -63,6 +63,7 @@ def test_what_the_task_lists_goes_before_what_the_stack_pins_and_is_said(place: 
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_an_sdk_that_contradicts_the_list_gives_way_to_one_that_does_not(place: Yard) -> None:
     wheel(place.wheels, "clearml", SDK, {"clearml.py": f"version = {SDK!r}\n"}, requires=("small>=2",))
     choice = made(place, "small==1.0\ntop\n")
@@ -123,6 +124,7 @@ def test_without_an_index_a_task_has_its_stack_and_the_sdk_of_this_installation(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_what_a_task_that_still_runs_installed_besides_is_said(place: Yard) -> None:
     choice = made(place, "top==2.0\n")
     more = wheel(place.folder / "more", "more", "3.0", {"more.py": "z = 3\n"})

@@ -64,6 +64,7 @@ def mark(folder: Path) -> object:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_base_that_was_changed_is_refused_and_built_again_when_one_asks(yard: Yard, other: Path) -> None:
     python = stacks.python_of(yard.base, yard.settings)
     assert python is not None
@@ -92,6 +93,7 @@ def test_a_base_that_was_changed_is_refused_and_built_again_when_one_asks(yard: 
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_derived_environment_that_was_changed_is_built_anew(yard: Yard, other: Path) -> None:
     stack = made(yard)
     folder = environment.location(stack, yard.settings)
