@@ -41,6 +41,8 @@ _LONG_KEY = re.compile(
 )
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,59}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+#: Bounds of numbers above 0: seconds, cores, factors.
+LEAST, MOST = 1e-30, 1e15
 _SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([kKMGT]i?)?B\s*")
 _POWERS = {"": 0, "k": 1, "K": 1, "M": 2, "G": 3, "T": 4}
 
@@ -254,12 +256,14 @@ class Fields:
         return float(value)
 
     def positive(self, table: Mapping[str, Any], where: str, key: str, default: float | None) -> float | None:
-        """A finite number above 0."""
+        """A number above 0, of a size that something measured can have."""
         if key not in table:
             return default
         value = table[key]
         if not _is_number(value) or not 0 < value <= sys.float_info.max:
             raise self.bad(_full(where, key), f"is {value!r}", "a number above 0")
+        if not LEAST <= value <= MOST:
+            raise self.bad(_full(where, key), f"is {value!r}", f"a number from {LEAST:g} to {MOST:g}")
         return float(value)
 
     def size(self, value: Any, key: str) -> int:

@@ -47,9 +47,9 @@ from stackyard_task.studies import STUDY_TAG, TRIAL_TAG, project_of
 
 #: The trial whose cell stands for all of them in a study's plan.
 _ANY = "any"
-#: Of what is noted of one change.
 #: Differences that a sentence names.
 _MOST_SHOWN = 3
+#: Of what is noted of one change.
 _MOST_LETTERS = 1000
 
 
@@ -260,6 +260,7 @@ class StudyRun:
         folder, plan, now = ground.folder, ground.plans.plan, study_plain(self.study)
         old = folder.study() if resume else None
         if old is not None:
+            folder.sweep()
             folder.refuse_other(old, now)
         study = old or StudyFile(self.study.name, self.study.scenario.title, file, plan.started_at)
         study.study, study.file = now, file

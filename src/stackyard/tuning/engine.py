@@ -113,7 +113,9 @@ class Engine:
         budget = self.study.budget
         count = sum(trial.state != "skipped" for trial in trials)
         if not begun and budget.trials is not None and count >= budget.trials:
-            return Over("budget", f"the budget of {budget.trials} trials is used up")
+            skipped = len(trials) - count
+            beside = f"; {skipped} skipped ones are not counted" if skipped else ""
+            return Over("budget", f"the budget of {budget.trials} trials is used up{beside}")
         used = sum(trial.spent_cpu_seconds for trial in trials)
         if budget.cpu_seconds is not None and used >= budget.cpu_seconds:
             return Over("budget", f"the budget of {budget.cpu_seconds:g} CPU seconds is used up")

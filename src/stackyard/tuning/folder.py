@@ -118,6 +118,11 @@ class StudyFolder:
         """Keep what the study is."""
         records.write_json(study, self.study_path)
 
+    def sweep(self) -> None:
+        """Remove what a tuner that was killed while it wrote has left half-written; the folder must be held."""
+        for file in (self.path / "runs").glob(".t*.json.*"):
+            file.unlink(missing_ok=True)
+
     # -- trials ------------------------------------------------------------------------------------
 
     def run_of(self, trial: Trial) -> Path:

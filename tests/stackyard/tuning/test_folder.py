@@ -125,3 +125,11 @@ def test_parameters_that_the_space_does_not_have_are_one_sentence(
 def test_digits_of_other_scripts_are_no_number_of_a_trial() -> None:
     with pytest.raises(BadInputError, match="there is none"):
         numbered("t²", [Trial(0, {})])
+
+
+def test_what_a_killed_tuner_left_half_written_is_swept_and_nothing_else(folder: StudyFolder) -> None:
+    folder.write(Trial(0, {}))
+    (folder.path / "runs" / ".t0001.json.ab12cd").write_text('{"numb')
+    (folder.path / "runs" / "t0000").mkdir()
+    folder.sweep()
+    assert sorted(file.name for file in (folder.path / "runs").iterdir()) == ["t0000", "t0001.json"]

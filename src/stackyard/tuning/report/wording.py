@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from stackyard.reports.quantities import NOT_MEASURED, quantity
+from stackyard.tuning import notes
 from stackyard.tuning.report.settings import Dimension
 from stackyard.tuning.trial import Interval, Trial
 from stackyard_task import criteria
@@ -18,6 +19,8 @@ UNITS = {
 }
 #: The quantities, and the limit that is none, in words.
 LABELS = criteria.WORDS
+#: Letters of a parameter's value that are told.
+_MOST_LETTERS = 80
 #: Why trials ended or never began, where that is no quantity.
 KINDS = {
     "pruner": "pruner",
@@ -66,7 +69,10 @@ def parameter(value: Any) -> str:
     """A parameter's value."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return number(value) if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return number(value)
+    text = notes.shown(str(value))
+    return text if len(text) <= _MOST_LETTERS else f"{text[: _MOST_LETTERS - 3]}..."
 
 
 def parameters(given: Mapping[str, Any]) -> str:
