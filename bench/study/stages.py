@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import statistics as st
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from bench.study.pages import Rows, about_run, cells_table, markdown
+from bench.study.pages import Rows, about_run, markdown
 from stackyard.reports import wording
 
 STAGES = ("clean", "preprocess", "search", "evaluate")
-CELLS = ("wall_seconds", "steady_seconds", "cpu_seconds", "peak_rss_bytes")
 #: What the study reports of each stage over all its tables, seconds: (least, most) over its nine sizes of machine.
 STUDY: dict[str, tuple[str, str]] = {
     "clean": ("0.096 (VM2)", "0.162 (VM5)"),
@@ -24,35 +23,38 @@ REPEATED = ("stage_seconds_min", "stage_seconds_median", "stage_cpu_seconds_medi
 
 def tables(report: Mapping[str, Any]) -> dict[str, str]:
     """Name of each table -> its Markdown."""
-    metrics = {metric["key"]: metric for metric in report["metrics"]}
     stages = {
         stage: [w for w in report["workloads"] if w["name"].partition("-")[0] == stage] for stage in STAGES
     }
     found = {"run": about_run(report), "compared": _compared(stages), "repeated": _repeated(stages)}
-    found["hardware"] = _hardware(stages)
+    found["hardware"] = _by_hardware(stages)
+    found["memory"] = _memory(stages)
     found["shares"] = _shares(stages)
     found["quality"] = _quality(stages["evaluate"])
-    for stage, workloads in stages.items():
-        parts = [f"**{w['name']}**\n\n{cells_table(w, metrics, CELLS)}" for w in workloads if w["cells"]]
-        found[f"{stage}-cells"] = "\n\n".join(parts) or "Not measured."
     return found
 
 
-def _own(cell: Mapping[str, Any]) -> float | None:
-    """Seconds that the stage itself takes: the median of its repeats, where it was repeated within a run."""
-    for held, name in ((cell["results"], "stage_seconds_median"), (cell["metrics"], "steady_seconds")):
+def _own(cell: Mapping[str, Any], kind: str = "") -> float | None:
+    """Seconds that the stage itself takes: the median of its repeats, where it was repeated within a run.
+
+    Args:
+        cell: of a report's JSON.
+        kind: "" or "cpu_": then of CPU; where a stage was not repeated, of its whole run.
+    """
+    whole = "cpu_seconds" if kind else "steady_seconds"
+    for held, name in ((cell["results"], f"stage_{kind}seconds_median"), (cell["metrics"], whole)):
         summary = held.get(name)
         if summary is not None and summary["median"] is not None:
             return float(summary["median"])
     return None
 
 
-def _seconds(workloads: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]:
-    """Hardware -> table -> seconds of the stage itself."""
+def _seconds(workloads: Sequence[Mapping[str, Any]], kind: str = "") -> dict[str, dict[str, float]]:
+    """Hardware -> table -> seconds of the stage itself; ``kind``: see ``_own``."""
     found: dict[str, dict[str, float]] = {}
     for workload in workloads:
         for cell in workload["cells"]:
-            seconds = _own(cell)
+            seconds = _own(cell, kind)
             if seconds is not None:
                 table = workload["name"].partition("-")[2]
                 found.setdefault(_hardware_of(cell), {})[table] = seconds
@@ -67,12 +69,12 @@ def _compared(stages: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     """Mean over the tables, as the study took it; the study's are the least and most over its machines."""
     rows: Rows = []
     for stage, workloads in stages.items():
+        cpu = _seconds(workloads, "cpu_")
         for hardware, held in _seconds(workloads).items():
-            own = f"{st.mean(held.values()):.3g} s ({len(held)} tables)"
-            rows.append([stage, *STUDY[stage], hardware, own])
-    return markdown(
-        ["stage", "study: least", "study: most", "hardware here", "here: mean of the stage itself"], rows
-    )
+            means = [f"{st.mean(own.values()):.3g} s" for own in (held, cpu[hardware])]
+            rows.append([stage, *STUDY[stage], hardware, str(len(held)), *means])
+    header = ["stage", "study: least (s)", "study: most (s)", "hardware here", "tables"]
+    return markdown([*header, "here: mean of the stage itself", "its CPU time"], rows)
 
 
 def _repeated(stages: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
@@ -93,20 +95,41 @@ def _milliseconds(result: Mapping[str, Any] | None) -> str:
     return "–" if value is None else f"{1000 * value:.3g}"
 
 
-def _hardware(stages: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
-    """Each comparison of two sizes of machine that the report makes."""
+def _by_hardware(stages: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """Seconds of each stage itself on each size of machine, and its CPU time where that is far from it."""
+    return _grid(stages, lambda cell: _wall_and_cpu(_own(cell), _own(cell, "cpu_")))
+
+
+def _memory(stages: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """Peak RAM of each stage's run on each size of machine."""
+
+    def said(cell: Mapping[str, Any]) -> str:
+        summary = cell["metrics"].get("peak_rss_bytes")
+        return "–" if summary is None else wording.quantity(summary["median"], "B")
+
+    return _grid(stages, said)
+
+
+def _grid(stages: Mapping[str, Sequence[Mapping[str, Any]]], said: Callable[[Mapping[str, Any]], str]) -> str:
+    cells = [cell for workloads in stages.values() for w in workloads for cell in w["cells"]]
+    sizes = list(dict.fromkeys(_hardware_of(cell) for cell in cells))
     rows: Rows = []
     for workloads in stages.values():
         for workload in workloads:
-            axes = {cell["slug"]: cell["axes"] for cell in workload["cells"]}
-            for found in workload["comparisons"]:
-                if found["axis"] != "hardware" or found["metric"] not in ("steady_seconds", "cpu_seconds"):
-                    continue
-                ends = [axes[found[end]]["hardware"] for end in ("other", "reference")]
-                span = wording.interval(found["low"], found["high"])
-                ratio = f"{wording.times(found['ratio'])} {span}".strip()
-                rows.append([workload["name"], found["metric"], " / ".join(ends), ratio, found["verdict"]])
-    return markdown(["stage and table", "metric", "hardware", "ratio", "verdict"], rows)
+            held = {_hardware_of(cell): said(cell) for cell in workload["cells"] if cell["completed"]}
+            if held:
+                rows.append([workload["name"], *(held.get(size, "–") for size in sizes)])
+    return markdown(["stage and table", *sizes], rows)
+
+
+def _wall_and_cpu(wall: float | None, cpu: float | None) -> str:
+    """ "9.77 s (10.9 s CPU)"; CPU time is told where it is more than a tenth off."""
+    if wall is None:
+        return "–"
+    told = wording.quantity(wall, "s")
+    return (
+        told if cpu is None or abs(cpu - wall) <= 0.1 * wall else f"{told} ({wording.quantity(cpu, 's')} CPU)"
+    )
 
 
 def _percent(share: float) -> str:
@@ -132,8 +155,9 @@ def _shares(stages: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     rows: Rows = []
     for hardware in dict.fromkeys(h for held in seconds.values() for h in held):
         for table in dict.fromkeys(t for held in seconds.values() for t in held.get(hardware, {})):
-            own = {stage: held.get(hardware, {}).get(table) for stage, held in seconds.items()}
-            whole = sum(value for value in own.values() if value is not None)
-            shares = ["–" if value is None else _percent(value / whole) for value in own.values()]
-            rows.append([table, hardware, f"{whole:.3g} s", *shares])
+            own = [held.get(hardware, {}).get(table) for held in seconds.values()]
+            known = [value for value in own if value is not None]
+            if len(known) == len(own):  # without all of them no share is known
+                shares = [_percent(value / sum(known)) for value in known]
+                rows.append([table, hardware, f"{sum(known):.3g} s", *shares])
     return markdown(["table", "hardware", "all stages", *STAGES], rows)
