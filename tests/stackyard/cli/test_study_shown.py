@@ -52,8 +52,10 @@ def test_what_is_left_and_what_is_under_way_is_printed(tmp_path: Path) -> None:
     synthetic.tell_progress(place)
     text = study_shown.stated(status.of(place.needed(), place.trials(), place)).replace("\u00a0", " ")
     assert "left: 6 trials, 120 min of CPU" in text
-    assert "under way: t0002  lr=0.2  25 % done, accuracy 0.75, 2.00 s of CPU" in text
-    assert "t0003  lr=0.2  nothing told yet" in text
+    assert (
+        "under way: t0002  lr=0.02 batch=32 optimiser=adam  25 % done, accuracy 0.75, 2.00 s of CPU" in text
+    )
+    assert "t0003  lr=0.03 batch=32 optimiser=adam  nothing told yet" in text
 
 
 def test_limits_of_the_hardware_and_the_time_limit_are_told_with_those_of_the_file() -> None:
