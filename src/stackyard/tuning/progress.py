@@ -27,7 +27,8 @@ def share(
     cpu = sum(trial.spent_cpu_seconds for trial in trials)
     bounds = []
     if budget.trials:
-        bounds.append((run / budget.trials, f"{run:,} of {count(budget.trials, 'trial')}"))
+        skipped = f" and {over - run:,} skipped" if over > run else ""
+        bounds.append((run / budget.trials, f"{run:,} of {count(budget.trials, 'trial')}{skipped}"))
     elif combinations:  # a grid does not come back to what was skipped
         bounds.append((over / combinations, f"{over:,} of {count(combinations, 'trial')}"))
     for used, bound, words in ((cpu, budget.cpu_seconds, " of CPU"), (wall_seconds, budget.wall_seconds, "")):

@@ -23,7 +23,7 @@ GRID = (
     ("text", "share", "words"),
     [
         (GRID, 1 / 3, "3 of 9 trials"),
-        (TEXT, 2 / 9, "2 of 9 trials"),
+        (TEXT, 2 / 9, "2 of 9 trials and 1 skipped"),
         (TEXT.replace("trials = 9", "cpu_seconds = 40"), 0.75, "30.0 s of 40.0 s of CPU"),
     ],
     ids=["a grid over a range", "what was skipped is not begun", "lost starts are spent"],
