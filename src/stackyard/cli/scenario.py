@@ -69,7 +69,7 @@ def run_command(
     )
     matrix.run(
         out or Path("runs") / matrix.scenario.name,
-        again=f"stackyard scenario run {shlex.quote(str(file))}",
+        again=_again(file, repeats, only or [], data),
         repeats=repeats,
         only=_pairs(only or []),
         resume=resume,
@@ -78,6 +78,15 @@ def run_command(
         dry_run=dry_run,
         as_json=as_json,
     )
+
+
+def _again(file: Path, repeats: int | None, only: list[str], data: Path | None) -> str:
+    """The command that continues a matrix, with all that makes it the same one."""
+    words = ["stackyard", "scenario", "run", str(file)]
+    words += [] if repeats is None else ["--repeats", str(repeats)]
+    words += [word for pair in only for word in ("--only", pair)]
+    words += [] if data is None else ["--data", str(data)]
+    return shlex.join(words)
 
 
 @app.command("report")

@@ -486,7 +486,7 @@ def test_ctrl_c_loses_nothing_and_resume_continues(yard: Any) -> None:
     flag = yard.folder / "hang"
     text = FILE.replace('do = "DO"', f'do = "DO", hang_while = "{flag}"')
     flag.write_text("")
-    process = started(yard, write(yard, text=text))
+    process = started(yard, write(yard, text=text), "--repeats", "1", "--only", "deployment=bare")
     child = hanging_child(yard, process)
     os.killpg(process.pid, signal.SIGINT)
     out, err = process.communicate(timeout=PATIENCE_SECONDS)
@@ -494,13 +494,14 @@ def test_ctrl_c_loses_nothing_and_resume_continues(yard: Any) -> None:
     assert err.splitlines()[-1].startswith(
         "stackyard: stopped after 0 of 2 runs; continue with: stackyard scenario"
     )
+    assert " --repeats 1 --only deployment=bare --out o --resume" in err.splitlines()[-1]
     assert "Traceback" not in err
     assert out == ""
     assert not Path(f"/proc/{child}").exists()
     (record,) = (yard.folder / "o" / "runs").glob("*/record.json")
     assert json.loads(record.read_text())["failure"]["kind"] == "interrupted"
     flag.unlink()
-    process = started(yard, write(yard, text=text), "--resume")
+    process = started(yard, write(yard, text=text), "--repeats", "1", "--only", "deployment=bare", "--resume")
     out, err = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 0, err
     assert out.splitlines()[-1] == "o/report.html"
