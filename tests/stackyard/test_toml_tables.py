@@ -67,6 +67,14 @@ def test_values_are_taken_as_they_stand(fields: Fields) -> None:
         (lambda f, t: f.share(t, "", "share", 0.1), "share is 1.5, expected a number from 0 to 1"),
         (lambda f, t: f.positive(t, "", "far", None), "far is inf, expected a number above 0"),
         (lambda f, t: f.positive(t, "", "flag", None), "flag is True, expected a number above 0"),
+        (
+            lambda f, t: f.positive(t, "", "huge", None),
+            f"huge is {10**30}, expected a number from 1e-30 to 1e+15",
+        ),
+        (
+            lambda f, t: f.positive({"x": 1e-300}, "", "x", None),
+            "x is 1e-300, expected a number from 1e-30 to 1e+15",
+        ),
         (lambda f, t: f.size(t["vast"], "vast"), "vast is '99999999999 TB', expected a size above 0"),
         (lambda f, t: f.size(t["huge"], "huge"), f"huge is {10**30}, expected a size above 0"),
         (lambda f, t: f.table("text"), "text is 'a', expected a table [text]"),
