@@ -1,11 +1,11 @@
 """Cost until a table is solved, ours over theirs: see ``tables`` and ``replay`` for what is counted and how.
 
 Our sampler's constants were chosen on six of the final-value tables (``DEVELOPED_ON``) and six other tasks of lcbench,
-with seeds from 1000; those here are from 0. Our pruner compares from the third completed trial on and has no warm-up,
-where study files have the fifth and 1 s of CPU if they say nothing. A run that is not solved within the budget counts with the budget, ours and
-theirs. On lcbench Optuna takes minutes for as many trials as the budget allows, so it is ended after 400 there; such a
-run counts with the budget too. How much that may favour us is shown: ``budget_ratio_optuna_at_its_best`` takes each
-such run of Optuna to be solved at the very moment it was ended.
+with seeds from 1000; those here are from 0. Our pruner compares from the third completed trial on and has no warm-up;
+a study file that says nothing has the fifth, and 1 s of CPU. A run that is not solved within the budget counts with
+the budget, ours and theirs. On lcbench Optuna takes minutes for as many trials as the budget allows, so it is ended
+after 400 there; such a run counts with the budget too. How much that may favour us is shown:
+``budget_ratio_optuna_at_its_best`` takes each such run of Optuna to be solved at the very moment it was ended.
 """
 
 from __future__ import annotations
