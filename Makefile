@@ -2,13 +2,13 @@
 # `make help` lists the commands.
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-core install-reports install-containers install-clearml install-server install-web install-tuning wheels lock demo test test-fast test-long compose-check check format bench clean
+.PHONY: help install install-core install-reports install-containers install-clearml install-server install-web install-tuning install-lab wheels lock demo test test-fast test-long compose-check check format bench clean
 
 VENV := .venv
 RUN := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
 # core, and core with one extra of pyproject.toml; several of them add up
-PARTS := core reports containers clearml server web tuning
+PARTS := core reports containers clearml server web tuning lab
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 26
@@ -42,6 +42,7 @@ install-clearml:  ## core and agents, tasks, pipelines
 install-server:  ## core and the embedded server
 install-web:  ## core and the web app: comparisons and reports in a browser (with clearml)
 install-tuning:  ## core and the samplers and pruners of `stackyard tune`
+install-lab:  ## core and Ansible, for the playbooks below ansible/
 $(addprefix install-,$(PARTS)): install-%: requirements/%.lock
 	$(MAKE_VENV)
 	@$(PIP) install --require-hashes -r $<
