@@ -1,0 +1,1 @@
+"""The lab for real: systemd hosts in containers, SSH, playbooks. Run by ``make lab-test``, not by ``make test``."""
