@@ -163,6 +163,22 @@ def _absolute(path: Path | None) -> str | None:
 
 
 @app.command()
+def init(prompt: Prompt = False, password_stdin: FromStdin = False, folder: Folder = None) -> None:
+    """Make a data folder and its administrator, and start nothing. One that has an administrator stays as it is."""
+    where = folder_of(folder)
+    with _admin() as admin:
+        password, made = _password(admin, prompt, password_stdin)
+        login = admin.found(where, password)
+    if login is None:
+        typer.echo(f"{where} has an administrator already: nothing was changed")
+        return
+    typer.echo(
+        f"made {where} with the administrator {login}"
+        + (f", password, shown once: {password}" if made else "")
+    )
+
+
+@app.command()
 def status(folder: Folder = None, as_json: Json = False) -> None:
     """Show what runs, what it holds, and what is wrong. Exit status 1 when no server runs."""
     where = folder_of(folder)

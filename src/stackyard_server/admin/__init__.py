@@ -291,19 +291,52 @@ def generate_password() -> str:
     return secrets.token_urlsafe(15)
 
 
-def ensure_admin(store: Store) -> First | None:
-    """Make the administrator of a folder that has none who could sign in; None when there is one."""
+def ensure_admin(store: Store, password: str | None = None) -> First | None:
+    """Make the administrator of a folder that has none who could sign in; None when there is one.
+
+    Args:
+        store: The folder's.
+        password: Theirs; without it one is made, and a key beside it.
+    """
     with store.writing() as tx:
         if users.has_admin(tx):
             return None
-        password = generate_password()
+        told = password or generate_password()
         now = int(time.time() * 1000)
         # the usual login may be taken: by an administrator who lost password and keys, say
         logins = itertools.chain([ADMIN_LOGIN], (f"{ADMIN_LOGIN}{number}" for number in itertools.count(2)))
         login = next(login for login in logins if users.by(tx, "login", login) is None)
-        user = identity.add_user(tx, now, name="Administrator", role="admin", login=login, password=password)
+        user = identity.add_user(tx, now, name="Administrator", role="admin", login=login, password=told)
+        if password is not None:
+            return First(login, password, "", "")
         access_key, secret_key = identity.add_credentials(tx, user, label="made on first start")
-    return First(login, password, access_key, secret_key)
+    return First(login, told, access_key, secret_key)
+
+
+def found(folder: Path, password: str) -> str | None:
+    """Make a data folder with its administrator, and start no server. Their login; None when there is one.
+
+    Raises:
+        AdminError: A server runs on the folder, or the folder or the password cannot be used.
+    """
+    with sentences(folder):
+        os.umask(0o077)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        data_folder.check_file_system(folder)
+        lock = data_folder.FolderLock(folder)
+        try:
+            store = Store(folder)
+            try:
+                with store.writing() as tx:
+                    identity.found(tx, int(time.time() * 1000))
+                    queues.found(tx, int(time.time() * 1000))
+                first = ensure_admin(store, password)
+            finally:
+                store.close()
+            data_folder.close_to_others(folder)
+        finally:
+            lock.release()
+    return None if first is None else first.login
 
 
 def add_user(folder: Path, login: str, name: str | None, role: str, password: str) -> str:

@@ -1,10 +1,11 @@
-"""What a playbook did, as JSON lines for tests and benches: each task of each host with its role and seconds, the recap."""
+"""What a playbook did, as JSON lines for tests and benches: each task of each host, and the recap."""
 
 from __future__ import annotations
 
 import json
 import os
 import time
+from pathlib import Path
 from typing import Any
 
 from ansible.plugins.callback import CallbackBase
@@ -28,7 +29,7 @@ class CallbackModule(CallbackBase):
     def __init__(self) -> None:
         super().__init__()
         path = os.environ.get("STACKYARD_PLAY_REPORT")
-        self._file = open(path, "a", encoding="utf-8", buffering=1) if path else None
+        self._file = Path(path).open("a", buffering=1) if path else None  # noqa: SIM115 - open while the play runs
         self._began: dict[str, float] = {}
 
     def _write(self, **fields: Any) -> None:

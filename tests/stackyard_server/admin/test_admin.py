@@ -330,6 +330,22 @@ def test_an_administrator_nobody_can_sign_in_as_is_none(tmp_path: Path) -> None:
     admin.remove_user(tmp_path / "data", "Ghost")
 
 
+def test_a_folder_is_made_without_a_server_and_one_takes_it(tmp_path: Path) -> None:
+    """As a playbook does it: the password is the operator's, and no other secret is made."""
+    folder = tmp_path / "data"
+    with pytest.raises(AdminError, match="8 to 256 characters"):
+        admin.found(folder, "short")
+    assert admin.found(folder, "long enough") == "admin"
+    assert admin.found(folder, "another one") is None
+    assert admin.list_credentials(folder, None) == []
+    with running_server(folder) as server:
+        answered = httpx.post(f"{server.api}/auth.login", auth=("admin", "long enough"))
+        assert answered.status_code == 200
+        assert httpx.post(f"{server.api}/auth.login", auth=("admin", "another one")).status_code == 401
+        with pytest.raises(AdminError, match="in use by process"):
+            admin.found(folder, "long enough")
+
+
 def test_a_server_whose_starter_is_gone_ends_by_itself(tmp_path: Path) -> None:
     nobody, say = os.pipe()
     os.close(nobody)
