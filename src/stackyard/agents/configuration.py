@@ -77,6 +77,9 @@ _MAKERS_VARIABLES = re.compile(
     r"|(https?|no)_proxy|(HTTPS?|NO)_PROXY"
 )
 
+#: Where the SDK, the agents and our client find the authorities that a server's certificate is trusted by.
+_AUTHORITIES = "REQUESTS_CA_BUNDLE"
+_AUTHORITIES_TARGET = "/etc/stackyard/authorities.crt"
 #: The agents' Python in images of stacks (``agents/image.sh``).
 _IMAGE_PYTHON = "/opt/agent/venv/bin/python"
 _LOGIN = re.compile(r"://[^/\s]*@")
@@ -109,6 +112,12 @@ class Surroundings:
     def agents(self) -> Path:
         """The folder of all agents."""
         return self.home / "agents"
+
+    @property
+    def authorities(self) -> str | None:
+        """The shell's file of authorities, where the server speaks TLS; ``None``: those that libraries bring."""
+        named = self.shell.get(_AUTHORITIES)
+        return os.path.abspath(named) if named and self.server.api.startswith("https:") else None
 
 
 @dataclass(frozen=True)
@@ -226,6 +235,7 @@ def _variables(slot: Slot, folder: Path, home: Path, around: Surroundings) -> di
         path.insert(0, str(folder / "bin"))
     variables = {
         **({**_for_makers(around), **_pips(around)} if slot.makes_environments else {}),
+        **({_AUTHORITIES: around.authorities} if around.authorities else {}),
         **around.passed,
         "PATH": ":".join(path),
         "HOME": str(home),
@@ -367,15 +377,16 @@ def _write_gate(slot: Slot, folder: Path, images: Mapping[str, str], around: Sur
     }
     box = boxes.made(folder / "box", programs)
     mark = mark_of(slot.name, around.home)
+    trusted = around.authorities
     policy = {
         "queue": slot.queue,
         "docker": str(around.docker),
         "images": dict(images),
         "agent_folder": str(folder / "gate"),
         "labels": {SLOT_LABEL: mark},
-        "environment": {MARK: mark},
+        "environment": {MARK: mark, **({_AUTHORITIES: _AUTHORITIES_TARGET} if trusted else {})},
         "task_arguments": list(TASK_ARGUMENTS),
-        "mounts": list(around.mounts),
+        "mounts": [*around.mounts, *([f"{trusted}:{_AUTHORITIES_TARGET}:ro"] if trusted else [])],
         "cpus": slot.cpus,
         "memory_bytes": slot.memory_bytes,
         "shm_bytes": slot.shm_bytes,

@@ -7,6 +7,7 @@ import json
 import os
 import stat
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -203,6 +204,28 @@ def test_a_changed_key_or_core_set_makes_another_start_necessary(
     key = Connection(SERVER.api, SERVER.web, SERVER.files, "key", "another")
     assert digest((1,), SERVER) == digest((1,), SERVER)
     assert len({digest((1,), SERVER), digest((2,), SERVER), digest((1,), key)}) == 3
+
+
+def test_the_authorities_of_a_server_that_speaks_tls_reach_agents_and_containers(
+    around: Surroundings, tmp_path: Path
+) -> None:
+    told = replace(around, shell={"REQUESTS_CA_BUNDLE": "/etc/lab/ca.crt"})
+    tls = replace(told, server=Connection("https://lab:8008", "https://lab:8080", "https://lab:8081", "k", "s"))
+
+    def of(surroundings: Surroundings) -> tuple[str | None, dict[str, str], list[str]]:
+        host = configuration.prepare(Slot("cpu-0", "cpu"), {}, surroundings)
+        held = configuration.prepare(Slot("box-0", "box", in_container=True), {}, surroundings)
+        policy = json.loads((Path(held.folder) / "policy.json").read_text())
+        return host.environment.get("REQUESTS_CA_BUNDLE"), policy["environment"], policy["mounts"]
+
+    on_host, in_container, mounts = of(tls)
+    assert on_host == "/etc/lab/ca.crt"
+    assert in_container["REQUESTS_CA_BUNDLE"] == "/etc/stackyard/authorities.crt"
+    assert mounts[-1] == "/etc/lab/ca.crt:/etc/stackyard/authorities.crt:ro"
+    on_host, in_container, mounts = of(told)
+    assert on_host is None
+    assert "REQUESTS_CA_BUNDLE" not in in_container
+    assert mounts == list(around.mounts)
 
 
 def test_a_template_with_an_unknown_value_is_refused(around: Surroundings, tmp_path: Path) -> None:
