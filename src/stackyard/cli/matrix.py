@@ -348,7 +348,7 @@ def warn(undivided: list[str]) -> None:
 def _is_elsewhere(deployment: str) -> bool:
     """Whether runs of a deployment may happen where other files lie than here."""
     try:
-        return installed.named(deployment).needs_server
+        return installed.named(deployment).elsewhere
     except StackyardError:  # it cannot be loaded here; planning says why
         return True
 

@@ -298,7 +298,7 @@ class StudyRun:
         folder, plans, conditions = ground.folder, ground.plans, ground.conditions
         deployment = plans.site.deployment(plans.scenario.axes["deployment"][0])
         deployment.premises.shared[Filing] = self._filing(task)
-        own = contextlib.nullcontext() if deployment.needs_server else shared.folder(folder.path)
+        own = contextlib.nullcontext() if deployment.elsewhere else shared.folder(folder.path)
         with own as common:
             room = capacity.room_of(self.study, deployment, common)
             gpus = 0 if self.study.hardware is None else self.study.hardware.gpus

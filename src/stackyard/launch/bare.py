@@ -57,6 +57,33 @@ def _hooked_once(python: Path) -> None:
     environment.tend(python)
 
 
+def supervisor(python: Path, folder: Path) -> list[str]:
+    """The words of a supervisor on a stack as it is built on a machine."""
+    return [str(python), "-m", "stackyard_task.run", str(folder)]
+
+
+def made_ready(task: TaskSpec, place: Place) -> Path:
+    """The Python of a run's stack, seen to be as it was built, with the code compiled for it.
+
+    Raises:
+        LaunchError: the stack is not built, or not as it was built.
+    """
+    stack = task.stack.name if task.stack else "?"
+    if place.python is None:
+        raise LaunchError(f"stack {stack} is gone; build it again with: stackyard stack build {stack}")
+    # an earlier run may have installed something there
+    changes = contents.changes(place.python.parent.parent)
+    if changes is not None:
+        raise LaunchError(
+            f"stack {stack} has other packages than it was built with ({changes}); build it again with: "
+            f"stackyard stack build {stack}"
+        )
+    _compiled_once(place.code, place.python)
+    if task.stack is not None and task.command is not None:
+        _hooked_once(place.python)
+    return place.python
+
+
 class BareLauncher:
     """Starts runs as child processes of this one."""
 
@@ -67,20 +94,7 @@ class BareLauncher:
             LaunchError: the stack is not built or not as it was built, or its Python cannot be executed.
             OSError: the folder cannot be written.
         """
-        stack = task.stack.name if task.stack else "?"
-        if place.python is None:
-            raise LaunchError(f"stack {stack} is gone; build it again with: stackyard stack build {stack}")
-        changes = contents.changes(
-            place.python.parent.parent
-        )  # an earlier run may have installed something there
-        if changes is not None:
-            raise LaunchError(
-                f"stack {stack} has other packages than it was built with ({changes}); build it again with: "
-                f"stackyard stack build {stack}"
-            )
-        _compiled_once(place.code, place.python)
-        if task.stack is not None and task.command is not None:
-            _hooked_once(place.python)
+        python = made_ready(task, place)
         records.write_json(task, place.folder / records.TASK_FILE)
         log = place.folder / SUPERVISOR_LOG
         environment = clean_environment(place.code)
@@ -91,7 +105,7 @@ class BareLauncher:
         with log.open("wb") as output:
             try:
                 process = subprocess.Popen(
-                    self.command(place.python, place.folder),
+                    self.command(python, place.folder),
                     cwd=place.folder,
                     env=environment,
                     stdin=subprocess.DEVNULL,
@@ -102,15 +116,16 @@ class BareLauncher:
                     start_new_session=True,
                 )
             except OSError as error:
+                stack = task.stack.name if task.stack else "?"
                 raise LaunchError(
-                    f"stack {stack}: its Python cannot be started ({place.python}: {error.strerror}); "
+                    f"stack {stack}: its Python cannot be started ({python}: {error.strerror}); "
                     f"build it again with: stackyard stack build {stack}"
                 ) from error
         return BareRun(process, log)
 
     def command(self, python: Path, folder: Path) -> list[str]:
         """How the supervisor of a run folder is called; what is put before it must become it, as ``nice`` does."""
-        return [str(python), "-m", "stackyard_task.run", str(folder)]
+        return supervisor(python, folder)
 
     def again(self, task: TaskSpec, place: Place) -> BareRun | None:
         """``None``: a supervisor that outlives its runner holds the run folder until its record lies there."""

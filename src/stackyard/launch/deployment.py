@@ -70,6 +70,8 @@ class Deployment(ABC):
     about: ClassVar[str]
     #: A run is a task on a ClearML server: its record says which, and when it was queued, pulled and begun.
     needs_server: ClassVar[bool] = False
+    #: A run happens where agents or a scheduler put it, and not beside the runner.
+    elsewhere: ClassVar[bool] = False
     #: A run happens in a container of its stack's image, not on the stack as it is built on a machine.
     in_container: ClassVar[bool] = False
     #: A supervisor may give the workload a cgroup to measure it by. Where one cell has none, all are measured without.

@@ -72,6 +72,7 @@ class DispatchedDeployment(Deployment):
     """A deployment that goes through a queue of the server; each has queues of its own and asks its own of a stack."""
 
     needs_server = True
+    elsewhere = True
     can_be_taken_up = True
     tried_again = True
     waits_in_queue = True

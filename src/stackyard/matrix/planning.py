@@ -111,7 +111,7 @@ def planned(
 
 def why_nowhere(cell: CellSettings, site: Site) -> str | None:
     """Why a cell can run on no machine, for what its file says; ``None``: somewhere it may."""
-    if not site.deployment(cell.deployment).needs_server:
+    if not site.deployment(cell.deployment).elsewhere:
         return None
     elsewhere = code_folders.why_not_elsewhere(cell.workload.command)
     if elsewhere is None and cell.stack == NO_STACK:

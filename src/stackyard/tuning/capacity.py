@@ -27,7 +27,7 @@ def room_of(study: Study, deployment: Deployment, common: Path | None) -> Room:
         NotRunnableError: a trial takes more cores than there are.
     """
     wanted, bounds = study.packing, study.bounds()
-    if deployment.needs_server:
+    if deployment.elsewhere:
         return Room(wanted.at_once, None, bounds, wanted.cores)
 
     def held() -> int:

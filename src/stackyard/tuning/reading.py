@@ -307,7 +307,7 @@ class _Reader(Fields):
         hardware = next(iter(scenario.hardware.values()), None)
         (deployment,) = scenario.axes["deployment"]
         for key in ("memory", "total_cores"):
-            if key in table and installed.named(deployment).needs_server:
+            if key in table and installed.named(deployment).elsewhere:
                 raise self.bad(
                     f"packing.{key}",
                     "is for trials on this machine",
