@@ -181,21 +181,24 @@ def _deployments(premises: Premises) -> list[Finding]:
         except StackyardError as error:
             findings.append(Finding(section, name, "no", str(error)))
             continue
-        if not deployment.needs_server:  # it is ready where the stack is, which has a line of its own
+        if not deployment.elsewhere:  # it is ready where the stack is, which has a line of its own
             findings.append(Finding(section, name, "ok", deployment.about))
         elif stacks.DEFAULT in premises.stacks:
-            findings.append(_through_server(deployment))
+            findings.append(_elsewhere(deployment))
     obstacle = docker_engine.obstacle()
     words = "answers" if obstacle is None else f"none: {obstacle}"
     findings.append(Finding(section, "Docker Engine", "ok" if obstacle is None else "info", words))
     return findings
 
 
-def _through_server(deployment: Deployment) -> Finding:
+def _elsewhere(deployment: Deployment) -> Finding:
     section = "Deployments"
     reason = deployment.why_not(stacks.DEFAULT, WHOLE_MACHINE, 1)
     if reason is None:
-        return Finding(section, deployment.name, "ok", f"a worker serves queue {deployment.queue(0)}")
+        ready = f"a worker serves queue {deployment.queue(0)}"
+        if not deployment.needs_server:
+            ready = f"{deployment.about}, in {deployment.queue(0)}"
+        return Finding(section, deployment.name, "ok", ready)
     found = re.search(r"`([^`]+)`|build it: (.+)", reason)
     command = (found[1] or found[2]) if found else None
     return Finding(section, deployment.name, "missing", f"not runnable: {reason}", command)

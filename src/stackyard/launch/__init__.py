@@ -1,4 +1,4 @@
-"""How a run is started: one contract, one file per deployment (``bare``, ``agent``, ``container``).
+"""How a run is started: one contract, one file per deployment (``bare``, ``agent``, ``container``, ``slurm``).
 
 A launcher takes a task and an empty run folder; what comes back is data in that folder, the same whatever the
 deployment: ``task.json``, ``record.json``, ``timeline.json``, ``output.log``, ``outputs/``. It knows nothing of
@@ -14,7 +14,7 @@ The contract, by the words of ``Launcher`` and ``Started``:
 * wait: ``wait`` tells the end of the run, not before all it left lies in the run folder.
 * cancel: ``interrupt`` ends it in order (a record of kind "interrupted" follows), ``kill`` at once.
 * collect: done by the ``wait`` that tells the end. A run that ended without a record although nobody killed it gets
-  one of kind "infrastructure" where its launcher knows more than an exit status (``agent``, ``container``); a bare
+  one of kind "infrastructure" where its launcher knows more than an exit status; a bare
   one leaves the supervisor's words in SUPERVISOR_LOG.
 
 Whether a failure is worth another start, and when, is told by ``retries``.
