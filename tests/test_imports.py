@@ -38,7 +38,7 @@ ALLOWED = {
     "workloads": {"errors", "counting", "toml_tables", "command_tables"},
     "scenarios": {"errors", "toml_tables", "command_tables", "stop_tables", "machine"},
     "clearml": {"errors", "extras", "settings", "toml_tables", "command_tables", "workloads", "scenarios"},
-    "launch": {"errors", "settings", "machine", "stacks", "workloads", "clearml"},
+    "launch": {"errors", "settings", "toml_tables", "machine", "stacks", "workloads", "clearml"},
     "tuning": {
         "machine",
         "errors",

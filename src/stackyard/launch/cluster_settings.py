@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stackyard.errors import BadInputError
 from stackyard.settings import Settings
 from stackyard.toml_tables import Fields, read
 
@@ -239,6 +238,3 @@ def _pairs(
     return tuple(
         (name, fields.text(inner, where, name, like=like, expected=expected)) for name in sorted(inner)
     )
-
-
-__all__ = ["FILE", "VARIABLE", "BadInputError", "KubernetesSettings", "SlurmSettings", "kubernetes", "slurm"]
