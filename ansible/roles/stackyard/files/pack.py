@@ -18,7 +18,7 @@ import tarfile
 from pathlib import Path
 
 #: Built or fetched in a checkout, or of no use on a host.
-LEFT_OUT = (".git", ".venv", ".stackyard", ".ci", "runs", "dist", "build", "tests", "bench")
+LEFT_OUT = (".git", ".venv", ".stackyard", ".ci", "runs", "dist", "build", "tests", "bench", "ansible", "docs")
 PARTS = ("__pycache__", ".egg-info", ".pytest_cache", ".mypy_cache", ".ruff_cache")
 
 

@@ -7,6 +7,7 @@ umask 077
 address=$1 days=$2 renew=$3
 folder=/etc/stackyard/authority public=/etc/stackyard/tls
 mkdir -p "$folder"
+mkdir -p -m 755 "$public"
 case $address in
   *[!0-9.]*) case $address in *:*) name="IP:$address" ;; *) name="DNS:$address" ;; esac ;;
   *) name="IP:$address" ;;
@@ -17,12 +18,12 @@ if [ ! -s "$folder/ca.crt" ] || [ ! -s "$folder/ca.key" ]; then
     -keyout "$folder/ca.key.new" -out "$folder/ca.crt.new" 2>/dev/null
   mv "$folder/ca.key.new" "$folder/ca.key"
   mv "$folder/ca.crt.new" "$folder/ca.crt"
-  rm -f "$public/server.crt"
+  rm -f "$folder/server.crt"
   echo "made an authority"
 fi
-if [ -s "$public/server.crt" ] && [ -s "$folder/server.key" ] &&
-  openssl x509 -in "$public/server.crt" -noout -checkend $((renew * 86400)) >/dev/null &&
-  openssl x509 -in "$public/server.crt" -noout -ext subjectAltName | tr -d ' ' | sed 's/IPAddress:/IP:/g' |
+if [ -s "$folder/server.crt" ] && [ -s "$folder/server.key" ] &&
+  openssl x509 -in "$folder/server.crt" -noout -checkend $((renew * 86400)) >/dev/null &&
+  openssl x509 -in "$folder/server.crt" -noout -ext subjectAltName | tr -d ' ' | sed 's/IPAddress:/IP:/g' |
   tr ',' '\n' | grep -qxF "$name"; then
   exit 0
 fi
@@ -32,9 +33,8 @@ printf 'subjectAltName=%s,DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAut
 openssl x509 -req -in "$folder/server.csr" -CA "$folder/ca.crt" -CAkey "$folder/ca.key" -CAcreateserial -days "$days" \
   -extfile "$folder/server.ext" -out "$folder/server.crt.new" 2>/dev/null
 cat "$folder/ca.crt" >>"$folder/server.crt.new"
-chmod 644 "$folder/server.crt.new"
 mv "$folder/server.key.new" "$folder/server.key"
-mv "$folder/server.crt.new" "$public/server.crt"
+mv "$folder/server.crt.new" "$folder/server.crt"
 install -m 644 "$folder/ca.crt" "$public/ca.crt"
 rm -f "$folder/server.csr" "$folder/server.ext"
 echo "made a certificate for $address"
