@@ -15,6 +15,8 @@ from stackyard import stacks, workloads
 from stackyard.agents import queues
 from stackyard.clearml import pipelines
 from stackyard.cli.main import run
+from stackyard.launch import cluster_settings
+from stackyard.settings import Settings
 from stackyard.stacks import definition
 from stackyard.workloads import declarations
 from stackyard_task import records
@@ -29,7 +31,7 @@ TOO_LONG = 30
 KINDS = {
     *("sh", "text", "python", "yaml"),
     *("toml scenario", "toml scenario part", "toml pipeline", "toml queues", "toml stack", "toml study"),
-    *("toml workloads", "toml project"),
+    *("toml workloads", "toml project", "toml clusters"),
 }
 #: The folders of the checkout that pages may name files of.
 TOPS = ("src", "tests", "bench", "scenarios", "pipelines", "tasks", "docs", "examples")
@@ -220,6 +222,14 @@ def test_stacks_load(block: Block, tmp_path: Path) -> None:
     (tmp_path / "stack.toml").write_text(block.text, encoding="utf-8")
     (tmp_path / "requirements.lock").write_text(f"torch=={torch}\n", encoding="utf-8")
     assert definition.read(tmp_path).torch == torch
+
+
+@of_kind("toml clusters")
+def test_settings_of_clusters_load(block: Block, tmp_path: Path) -> None:
+    (tmp_path / cluster_settings.FILE).write_text(block.text, encoding="utf-8")
+    settings = Settings(home=tmp_path)
+    plain = (cluster_settings.SlurmSettings(), cluster_settings.KubernetesSettings())
+    assert (cluster_settings.slurm(settings), cluster_settings.kubernetes(settings)) != plain
 
 
 @of_kind("toml workloads")

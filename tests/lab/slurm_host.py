@@ -63,6 +63,18 @@ class SlurmHost:
                 raise LabError(f"the node is not idle within {seconds:.0f} s, but {state!r}: {log[-1500:]}")
             time.sleep(0.2)
 
+    def await_answer(self, seconds: float = UP_SECONDS) -> None:
+        """Wait until the controller answers.
+
+        Raises:
+            LabError: it does not within ``seconds``.
+        """
+        end = time.monotonic() + seconds
+        while "UP" not in self.shell("scontrol ping 2>&1", check=False):
+            if time.monotonic() > end:
+                raise LabError(f"the controller does not answer within {seconds:.0f} s")
+            time.sleep(0.2)
+
 
 @contextlib.contextmanager
 def slurm_host(folder: Path, mounted: Sequence[Path]) -> Iterator[SlurmHost]:

@@ -1,4 +1,4 @@
-"""How a run is started: one contract, one file per deployment (``bare``, ``agent``, ``container``, ``slurm``).
+"""How a run is started: one contract, one file per deployment (``bare``, ``agent``, ``container``, ``slurm``...).
 
 A launcher takes a task and an empty run folder; what comes back is data in that folder, the same whatever the
 deployment: ``task.json``, ``record.json``, ``timeline.json``, ``output.log``, ``outputs/``. It knows nothing of

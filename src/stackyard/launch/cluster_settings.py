@@ -5,6 +5,7 @@ Read once for each deployment; a file that is not there says nothing. docs/clust
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -185,6 +186,11 @@ def kubernetes(settings: Settings) -> KubernetesSettings:
         poll_seconds=_poll(fields, table, where),
         **named,
     )
+
+
+def with_user(settings: KubernetesSettings, user: int) -> KubernetesSettings:
+    """The settings with a user where they name none."""
+    return dataclasses.replace(settings, user=user)
 
 
 def _table(settings: Settings, name: str) -> tuple[Fields | None, dict[str, Any]]:

@@ -373,6 +373,10 @@ class ScheduledRun:
             return self._failed(Failure("interrupted", f"{seen.words}: it was told to end before it began"))
         if now - self._over_since < SETTLE_SECONDS:
             return None
+        if self._asked_to_end:
+            return self._failed(
+                Failure("interrupted", f"{seen.words}: it was told to end, and left no record")
+            )
         return self._failed(seen.failure or Failure("infrastructure", f"{seen.words}, without a record"))
 
     def _is_to_be_explained(self, record: RunRecord) -> bool:

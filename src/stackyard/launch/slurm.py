@@ -19,8 +19,9 @@ from stackyard.launch import InDoubtError, LaunchError, Place, bare, cluster_set
 from stackyard.launch import slurm_commands as commands
 from stackyard.launch.cluster_settings import SlurmSettings
 from stackyard.launch.deployment import Deployment
+from stackyard.launch.outside_programs import RefusedError
 from stackyard.launch.scheduled import Board, ScheduledLauncher, Scheduler, Seen, SilentError
-from stackyard.launch.slurm_commands import Node, RefusedError
+from stackyard.launch.slurm_commands import Node
 from stackyard.machine.hardware_spec import HardwareSpec
 from stackyard.workloads.environment import clean_environment
 from stackyard_task.records import SUPERVISOR_LOG, TaskSpec

@@ -8,19 +8,16 @@ from __future__ import annotations
 import math
 import os
 import re
-import subprocess
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from stackyard.launch import outside_programs
+from stackyard.launch.outside_programs import RefusedError
 from stackyard.launch.scheduled import Seen, SilentError
 from stackyard_task.records import Failure
 
 #: The programs that are needed; ``sacct`` is asked where it is there.
 PROGRAMS = ("sbatch", "squeue", "scancel", "sinfo")
-#: A call is given up after so long; Slurm's own patience with its controller is shorter.
-CALL_SECONDS = 60.0
-#: Of what a program prints, so much is read.
-MOST_BYTES = 64 << 20
 #: Runs that one call asks for; a longer list is asked for in several.
 MOST_IDS = 1000
 #: How Slurm's programs say that the controller does not answer.
@@ -77,10 +74,6 @@ _HOPELESS = (
 )
 
 
-class RefusedError(Exception):
-    """A program of Slurm ended with an error that is no silence; the message is its own."""
-
-
 @dataclass(frozen=True)
 class Node:
     """A node of a partition, as ``sinfo`` has it."""
@@ -115,27 +108,7 @@ def called(
         SilentError: the controller does not answer it.
         RefusedError: it ends with another error.
     """
-    try:
-        done = subprocess.run(
-            [program, *arguments],
-            input=(text or "").encode(),
-            capture_output=True,
-            timeout=CALL_SECONDS,
-            env=None if environment is None else dict(environment),
-            start_new_session=True,  # a Ctrl-C at the terminal is the runner's alone
-            check=False,
-        )
-    except OSError as error:
-        raise SilentError(f"{program} cannot be started ({error.strerror})") from error
-    except subprocess.TimeoutExpired as error:
-        raise SilentError(f"{program} did not end within {CALL_SECONDS:.0f} s") from error
-    if done.returncode == 0:
-        return done.stdout[:MOST_BYTES].decode("utf-8", "replace")
-    said = done.stderr[-4096:].decode("utf-8", "replace").strip()
-    last = (said.splitlines() or [f"it ended with status {done.returncode}"])[-1][:400]
-    if _SILENT.search(said):
-        raise SilentError(f"Slurm's controller does not answer {program} ({last})")
-    raise RefusedError(last)
+    return outside_programs.called([program, *arguments], _SILENT, "Slurm's controller", text, environment)
 
 
 def nodes() -> list[Node]:

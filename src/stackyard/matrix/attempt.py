@@ -158,7 +158,7 @@ class Attempt:
         if left_behind:
             found = lost.taken_up(launcher, self._places(None))
             if found is not None:
-                self.conditions.watcher.message("this run's task is still on the server: taking it up")
+                self.conditions.watcher.message("this run goes on where it was started: taking it up")
                 return found
             self._in_doubt = False
             self.conditions.folder.set_aside(self.folder)

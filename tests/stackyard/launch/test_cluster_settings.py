@@ -85,3 +85,72 @@ def test_a_variable_names_another_file_which_then_must_be_there(
 def test_a_mistake_is_one_sentence(tmp_path: Path, text: str, words: str) -> None:
     with pytest.raises(BadInputError, match=words):
         cluster_settings.slurm(home(tmp_path, text))
+
+
+KUBERNETES = """
+[kubernetes]
+shared_folder = "/shared/lab"
+claim = "lab"
+namespace = "lab"
+context = "kind-lab"
+pull_secret = "registry"
+runtime_class = "nvidia"
+user = 1000
+group = 1001
+cores = 2.5
+memory = "4 GiB"
+temporary = "2 GiB"
+keep_seconds = 120
+minutes = 30
+poll_seconds = 3
+[kubernetes.images]
+"torch-2.13.0-cpu" = "registry.example:5000/torch@sha256:00"
+[kubernetes.node_selector]
+"example.org/pool" = "cpu"
+"""
+
+
+def test_every_key_of_kubernetes_is_taken(tmp_path: Path) -> None:
+    assert cluster_settings.kubernetes(home(tmp_path, KUBERNETES)) == KubernetesSettings(
+        shared_folder=Path("/shared/lab"),
+        claim="lab",
+        namespace="lab",
+        context="kind-lab",
+        images=(("torch-2.13.0-cpu", "registry.example:5000/torch@sha256:00"),),
+        pull_secret="registry",
+        node_selector=(("example.org/pool", "cpu"),),
+        runtime_class="nvidia",
+        user=1000,
+        group=1001,
+        cores=2.5,
+        memory_bytes=4 * 2**30,
+        temporary_bytes=2 * 2**30,
+        keep_seconds=120,
+        minutes=30,
+        poll_seconds=3.0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "expected either claim or host_path"),
+        ('claim = "a"\nhost_path = "/a"', "expected either claim or host_path"),
+        ('claim = "A_b"', "kubernetes.claim is 'A_b', expected a name of Kubernetes"),
+        (
+            'claim = "a"\nshared_folder = "shared"',
+            "kubernetes.shared_folder is 'shared', expected an absolute path",
+        ),
+        ('claim = "a"\nuser = 0', "kubernetes.user is 0, expected a whole number from 1"),
+        ('claim = "a"\nmemory = "much"', "kubernetes.memory is 'much', expected a size"),
+        ('claim = "a"\nkeep_seconds = 1', "kubernetes.keep_seconds is 1, expected a whole number from 60"),
+        ('claim = "a"\nreplicas = 1', "kubernetes.replicas is an unknown key"),
+        (
+            'claim = "a"\n[kubernetes.images]\nx = "a b"',
+            "kubernetes.images.x is 'a b', expected an image's name",
+        ),
+    ],
+)
+def test_a_mistake_of_kubernetes_is_one_sentence(tmp_path: Path, text: str, words: str) -> None:
+    with pytest.raises(BadInputError, match=words):
+        cluster_settings.kubernetes(home(tmp_path, f"[kubernetes]\n{text}\n"))

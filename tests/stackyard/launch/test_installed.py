@@ -61,11 +61,11 @@ def declared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callab
 
 
 def test_ours_are_found_as_a_guests_are_and_the_default_comes_first(declared: Callable[..., None]) -> None:
-    assert installed.names() == ("bare", "agent", "container", "slurm")
+    assert installed.names() == ("bare", "agent", "container", "kubernetes", "slurm")
     declared("guest", "slow = guest_of_tests:Slow")
-    assert installed.names() == ("bare", "agent", "container", "slow", "slurm")
+    assert installed.names() == ("bare", "agent", "container", "kubernetes", "slow", "slurm")
     assert installed.named("slow").about == installed.named("bare").about
-    for name in ("bare", "agent", "container", "slurm"):
+    for name in ("bare", "agent", "container", "kubernetes", "slurm"):
         assert installed.named(name).name == name
 
 

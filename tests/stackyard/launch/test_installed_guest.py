@@ -69,7 +69,7 @@ def test_a_scenario_names_it_as_it_names_ours(python: Called, example: Path) -> 
     (example / "rude.toml").write_text(SCENARIO.replace("nice", "rude"))
     done = python("-m", "stackyard.cli.main", "scenario", "validate", "rude.toml")
     assert done.returncode == 2
-    assert "bare, agent, container, nice" in done.stderr
+    assert "bare, agent, container, kubernetes, nice, slurm" in done.stderr
 
 
 @pytest.mark.long

@@ -217,7 +217,7 @@ def test_a_run_whose_runner_died_is_taken_up_again(sent: Any, server: installati
     outcome = sent.run(text, resume=True, only=only)
     assert (outcome.completed, len(sent.lines())) == (1, said)
     assert sent.record("b01-agent-new-machine-w").dispatch.task_id == task
-    assert any("still on the server" in message for message in sent.messages)
+    assert any("goes on where it was started" in message for message in sent.messages)
     server.client.call("tasks.delete", task=forget(), force=True)
     outcome = sent.run(text, resume=True, only=only)
     assert outcome.completed == 1

@@ -21,6 +21,7 @@ from stackyard.machine.hardware_spec import HardwareSpec
 from stackyard.settings import Settings
 from stackyard_task.records import Limits, StackPin, TaskSpec
 from tests.stackyard.launch.simulated_slurm import SimulatedSlurm
+from tests.stackyard.launch.test_contract import SUPERVISORS
 
 FOLDER = Path("/shared/runs/b01")
 GIB = 2**30
@@ -47,10 +48,7 @@ class TestSimulated(Contract):
     """The contract where Slurm is simulated: the launcher's part of it is real."""
 
     name = "slurm"
-    at_full_counts: ClassVar[set[str]] = {
-        "test_a_workload_that_fails_is_a_record_with_its_reason",
-        "test_a_time_limit_ends_the_whole_tree",
-        "test_half_a_core_is_half_a_core",
+    at_full_counts: ClassVar[set[str]] = SUPERVISORS | {
         "test_a_memory_limit_is_the_workloads_own",
         "test_a_criterion_stops_a_run_which_then_has_not_failed",
     }

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from stackyard.launch import slurm_commands as commands
+from stackyard.launch.outside_programs import RefusedError
 from stackyard.launch.scheduled import SilentError
-from stackyard.launch.slurm_commands import RefusedError
 
 
 @pytest.fixture

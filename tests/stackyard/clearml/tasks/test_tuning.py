@@ -122,7 +122,7 @@ def test_a_controller_that_is_killed_goes_on_and_starts_nothing_twice(here: Site
     second = tuner("resume", "out")
     said, words = second.communicate()
     assert second.returncode == 0, words.decode()
-    assert b"t0001: this run's task is still on the server: taking it up" in words
+    assert b"t0001: this run goes on where it was started: taking it up" in words
     assert json.loads(said)["completed"] == 1
     assert [trial["name"] for trial in trials_of(here, tags=["study: killed"])] == ["killed/t0001"]
 
