@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import urllib.parse
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -52,6 +53,12 @@ class Connection:
     source: str = "given"
     #: Of a person who signed in; goes before the key, and is not renewed.
     token: str | None = field(default=None, repr=False)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the server is on this machine, and so its agents, as far as its address tells."""
+        host = urllib.parse.urlsplit(self.api).hostname or ""
+        return host in ("localhost", "::1") or host.startswith("127.")
 
     def with_key(self, access_key: str, secret_key: str) -> Connection:
         """The same server with a key, or a name and password, that somebody gave."""

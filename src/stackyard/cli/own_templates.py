@@ -99,8 +99,8 @@ def publish(
         on = requirements.stack_for(
             None if one.declared is None else one.declared.command, known[one.stack], beside, settings, say
         )
-        image = images.recorded(settings).get(on.name)
-        origin = Origin(code_folder, code, on.pin, None if image is None else image.reference)
+        image = images.reference(on, settings, not sender.client.connection.is_local)
+        origin = Origin(code_folder, code, on.pin, image)
         made.append((place.template(one, origin), origin))
     return templates.publish(sender, [template for template, _ in made], made[0][1]), sentences
 

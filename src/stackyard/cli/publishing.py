@@ -36,18 +36,21 @@ STUDY = Path("examples") / "tuning" / "study.toml"
 _LIMIT_SECONDS = 300.0
 
 
-def origin(settings: Settings, stack: StackSpec, catalogue: Catalogue, workload: str | None = None) -> Origin:
+def origin(
+    client: Client, settings: Settings, stack: StackSpec, catalogue: Catalogue, workload: str | None = None
+) -> Origin:
     """The code as it is now, and a stack: what tasks are made with.
 
     Args:
+        client: of the server that they are sent to.
         settings: where snapshots and images are kept.
         stack: what the tasks run on.
         catalogue: the workloads there are.
         workload: a function of the user's own, whose code travels too.
     """
     folder, code = catalogue.taken(settings.home, [] if workload is None else [workload])
-    image = images.recorded(settings).get(stack.name)
-    return Origin(folder, code, stack.pin, None if image is None else image.reference)
+    image = images.reference(stack, settings, not client.connection.is_local)
+    return Origin(folder, code, stack.pin, image)
 
 
 def publish(
@@ -74,7 +77,7 @@ def publish(
         StackyardError: the server refuses or does not answer.
     """
     catalogue = workloads.load()
-    made_with = origin(settings, stack, catalogue)
+    made_with = origin(client, settings, stack, catalogue)
     sender = Sender(client)
     missing: list[str] = []
     if with_examples:

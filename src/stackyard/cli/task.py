@@ -176,7 +176,7 @@ def submit_command(
     if (target is None) == (words is None):
         raise BadInputError("expected a template, FILE.py:FUNCTION, or a command behind --; one of them")
     with _client(settings, config) as client:
-        offer = _offer(settings)
+        offer = _offer(settings, client)
         if target is None:
             if wanted.values:
                 raise BadInputError("--set is for a template or a function; a command has its words")
@@ -188,7 +188,7 @@ def submit_command(
             )
             assert folder is not None
             archive = code_folder.archived(folder, settings.home)
-            origin = publishing.origin(settings, _stack(stack), workloads.load())
+            origin = publishing.origin(client, settings, _stack(stack), workloads.load())
             submitted = submissions.submit_command(
                 Sender(client), declared, folder, archive, wanted, origin, offer
             )
@@ -199,7 +199,7 @@ def submit_command(
             reason = catalogue.why_not(target)
             if reason is not None:
                 raise BadInputError(f"{target}: {reason}")
-            origin = publishing.origin(settings, _stack(stack), catalogue, target)
+            origin = publishing.origin(client, settings, _stack(stack), catalogue, target)
             submitted = submissions.submit_function(Sender(client), target, wanted, origin, offer)
         else:
             submitted = submissions.submit(client, target, wanted, offer)
@@ -315,9 +315,11 @@ def _stack(name: str | None) -> StackSpec:
     return defined[chosen]
 
 
-def _offer(settings: Settings) -> InstalledStacks:
-    held = images.recorded(settings)
-    return InstalledStacks({name: held[name].reference if name in held else None for name in stacks.load()})
+def _offer(settings: Settings, client: Client) -> InstalledStacks:
+    elsewhere = not client.connection.is_local
+    return InstalledStacks(
+        {name: images.reference(spec, settings, elsewhere) for name, spec in stacks.load().items()}
+    )
 
 
 def _say_submitted(submitted: Submitted, *, err: bool) -> None:

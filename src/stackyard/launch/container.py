@@ -70,7 +70,10 @@ class ContainerDeployment(DispatchedDeployment):
             return str(error)
 
     def _image(self, stack: str) -> str:
-        return images.recorded(self.premises.settings)[stack].reference
+        elsewhere = not self.offer.is_local()
+        found = images.reference(self.premises.stacks[stack], self.premises.settings, elsewhere)
+        assert found is not None  # stack_missing says so before
+        return found
 
 
 class ContainerLauncher(DispatchLauncher):

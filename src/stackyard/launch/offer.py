@@ -7,7 +7,6 @@ moment. May import connection, the client and sending; never planning, runner, r
 from __future__ import annotations
 
 import functools
-import urllib.parse
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -98,5 +97,4 @@ class Offer:
         for worker in seen:
             for queue in worker.get("queues") or []:
                 workers[queue["name"]] = (*workers.get(queue["name"], ()), worker["id"])
-        host = urllib.parse.urlsplit(found.api).hostname or ""
-        return Found(Client(found), workers, host in ("localhost", "::1") or host.startswith("127."))
+        return Found(Client(found), workers, found.is_local)

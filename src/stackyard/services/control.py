@@ -27,7 +27,7 @@ from stackyard.agents.configuration import MARK, Prepared, Surroundings, mark_of
 from stackyard.agents.lineage import Group, Identity
 from stackyard.agents.queues import AUTO, QueuesFile
 from stackyard.clearml import connection
-from stackyard.clearml.client import Client
+from stackyard.clearml.client import Client, ServerError
 from stackyard.counting import count
 from stackyard.errors import BadInputError, StackyardError
 from stackyard.machine import docker_engine, hardware
@@ -188,9 +188,7 @@ def _queues(client: Client, told: QueuesFile, say: Say) -> dict[str, QueueRule]:
         items = [{"key": key, "type": "float", "value": value} for key, value in wanted.items()]
         entry = known.get(queue.name)
         if entry is None:
-            id = client.call("queues.create", name=queue.name, metadata=items)["id"]
-            say(f"queue {queue.name} made")
-            entry = {"id": id, "metadata": {}}
+            entry = _make_queue(client, queue.name, items, say)
         id = entry["id"]
         held = entry.get("metadata") or {}
         values = {key: item.get("value") for key, item in held.items()} if isinstance(held, dict) else {}
@@ -200,6 +198,19 @@ def _queues(client: Client, told: QueuesFile, say: Say) -> dict[str, QueueRule]:
             client.call("queues.delete_metadata", queue=id, keys=gone)
         rules[id] = QueueRule(queue.name, queue.time_limit_seconds, queue.retries)
     return rules
+
+
+def _make_queue(client: Client, name: str, items: list[dict[str, Any]], say: Say) -> dict[str, Any]:
+    """The server's entry of a queue that was not there; another machine's ``up`` may make it at the same moment."""
+    try:
+        id = client.call("queues.create", name=name, metadata=items)["id"]
+    except ServerError:
+        found = [entry for entry in client.pages("queues.get_all", "queues") if entry["name"] == name]
+        if not found:
+            raise
+        return dict(found[0])
+    say(f"queue {name} made")
+    return {"id": id, "metadata": {}}
 
 
 def _agents(

@@ -118,6 +118,25 @@ def recorded(settings: Settings) -> dict[str, StackImage]:
         raise BadInputError(f"{error}; remove the file and build the images again") from error
 
 
+def reference(stack: StackSpec, settings: Settings, elsewhere: bool) -> str | None:
+    """How a task names the image of a stack; ``None``: there is none.
+
+    Args:
+        stack: the stack as it is defined here.
+        settings: where images are recorded.
+        elsewhere: other machines may run the task, each with an image that was built there. Then it is the name by the
+            stack's digest, which every machine has: its gate looks up what that is there, and whether it is allowed.
+    """
+    image = recorded(settings).get(stack.name)
+    if image is not None and (image.repo_digests or not elsewhere):
+        return image.reference
+    return _tag(stack) if elsewhere else None
+
+
+def _tag(stack: StackSpec) -> str:
+    return f"stackyard/{_repository(stack.name)}:{stack.digest[:12]}"
+
+
 def why_not(stack: StackSpec, settings: Settings, engine: Engine) -> str | None:
     """Why there is no image of ``stack`` as it is defined now; ``None``: there is one."""
     image = recorded(settings).get(stack.name)
@@ -176,7 +195,7 @@ def build(
                 lock = context / LOCK_FILE if stack.base is None else None
                 wheelhouse.fill(context / "wheels", stack, lock, glibc, wheels, log, say)
             identifier = work / "image-id"
-            tag = f"stackyard/{_repository(stack.name)}:{stack.digest[:12]}"
+            tag = _tag(stack)
             label = ["--label", f"{HOME_LABEL}={mark(settings)}"]
             command = [*builder, *_arguments(stack, options, base, tag, identifier), *label, str(context)]
             say("building the image")
