@@ -21,7 +21,7 @@ def deployment(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Trials run on a machine of four cores and 10 GB."""
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=10 * GB))
     machine = SimpleNamespace(usable_cores=4.0, ram_limit_bytes=None, gpus=())
-    return SimpleNamespace(needs_server=False, premises=SimpleNamespace(machine=machine))
+    return SimpleNamespace(elsewhere=False, premises=SimpleNamespace(machine=machine))
 
 
 def beside_each_other(deployment: Any, packing: str) -> int:
@@ -57,6 +57,6 @@ def test_a_trial_that_takes_more_cores_than_there_are_is_refused(deployment: Any
 
 
 def test_of_a_queue_as_many_wait_as_at_once_says(deployment: Any) -> None:
-    deployment.needs_server = True
+    deployment.elsewhere = True
     assert beside_each_other(deployment, "at_once = 6") == 6
     assert beside_each_other(deployment, 'at_once = "auto"') == 1
