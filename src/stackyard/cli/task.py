@@ -1,4 +1,4 @@
-"""``stackyard task publish | templates | submit | list | show | abort | follow``: tasks on a ClearML server."""
+"""``stackyard task publish | templates | submit | smoke | list | show | abort | follow``: tasks on a ClearML server."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from stackyard.clearml.sending import SHORTEST_NAME, Sender
 from stackyard.clearml.tasks import following, outcomes, submissions, templates
 from stackyard.clearml.tasks.outcomes import Outcome
 from stackyard.clearml.tasks.submissions import InstalledStacks, Submitted, Wanted
-from stackyard.cli import own_templates, publishing, typed
+from stackyard.cli import own_templates, publishing, smoke, typed
 from stackyard.cli.options import Config, Json
 from stackyard.counting import count
 from stackyard.errors import BadInputError, Interrupted, RunsFailedError, RunsStoppedError
@@ -210,6 +210,9 @@ def submit_command(
             typer.echo(json.dumps(dataclasses.asdict(submitted), indent=1))
         else:
             typer.echo(f"follow it: stackyard task follow {submitted.id}")
+
+
+app.command("smoke")(smoke.smoke_command)
 
 
 @app.command("measuring-file")

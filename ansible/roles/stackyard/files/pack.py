@@ -3,7 +3,8 @@
 
     pack.py CHECKOUT [ARCHIVE]
 
-What git tracks goes in, as it is in the folder now. Of a checkout without git it is all but what is built there.
+What git tracks or would track goes in, as it is in the folder now: stacks of your own, too. Of a checkout without git it
+is all but what is built there.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ PARTS = ("__pycache__", ".egg-info", ".pytest_cache", ".mypy_cache", ".ruff_cach
 def files_of(checkout: Path) -> list[str]:
     """The files that a host gets, by their names below the checkout."""
     listed = subprocess.run(
-        ["git", "-C", str(checkout), "ls-files", "-z", "--recurse-submodules"], capture_output=True, check=False
+        ["git", "-C", str(checkout), "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        capture_output=True,
+        check=False,
     )
     if listed.returncode == 0:
         names = [name for name in listed.stdout.decode().split("\0") if name]
