@@ -61,7 +61,7 @@ def status(settings: Settings) -> dict[str, Any]:
         "web_app": state.get("web_app") if holder else None,
         "queues": [],
         "workers": [],
-        "slots": state.get("slots", []) if holder else [],
+        "slots": _slots(state, plan) if holder else [],
         "absent": dict(plan.absent),
         "problems": [],
     }
@@ -109,6 +109,14 @@ def status(settings: Settings) -> dict[str, Any]:
         problems.append(f"{web_app['trouble']}; it is started again")
     problems += _queue_problems(found)
     return found
+
+
+def _slots(state: Mapping[str, Any], plan: Plan) -> list[dict[str, Any]]:
+    """The slots as the services process wrote them; ``outdated``: the agent is replaced once it has no task."""
+    wanted = {prepared.slot: prepared.digest for prepared in plan.agents}
+    return [
+        {**slot, "outdated": slot.get("digest") != wanted.get(slot.get("slot"))} for slot in state.get("slots", [])
+    ]
 
 
 def _again(plan: Plan, files: ServicesFiles) -> str:
