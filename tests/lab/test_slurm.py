@@ -200,7 +200,18 @@ def test_a_limit_that_the_partition_does_not_allow_is_told_and_not_waited_for(
 ) -> None:
     run = ground.start(tmp_path / "run", ground.task("endless", limits=ONE, time_limit_seconds=7200))
     assert ground.ended(run) == 1
-    assert "PartitionTimeLimit" in failure_in(tmp_path / "run").message
+    failure = failure_in(tmp_path / "run")
+    assert (failure.kind, "PartitionTimeLimit" in failure.message) == ("bad_input", True)
+    ground.nothing_left()
+
+
+def test_a_limit_as_long_as_the_partitions_is_allowed(ground: SlurmGround, tmp_path: Path) -> None:
+    """The minutes that Slurm gets beyond the run's own limit are left out there."""
+    task = ground.task("endless", limits=ONE, time_limit_seconds=3600)
+    run = ground.start(tmp_path / "run", task)
+    ground.until_at_work(run, tmp_path / "run")
+    run.kill()
+    ground.ended(run)
     ground.nothing_left()
 
 

@@ -294,6 +294,8 @@ class ScheduledRun:
         self._begun_at = _now()
         self._asked_to_end = False
         self._killed = False
+        #: What the scheduler is still to be told.
+        self._wish: Callable[[str], None] | None = None
         self._ran = False
         self._over_since: float | None = None
         self._unanswered_since: float | None = None
@@ -321,16 +323,23 @@ class ScheduledRun:
     def interrupt(self) -> None:
         """Ask for the end of the run: its supervisor writes a record; one that waits is taken back."""
         self._asked_to_end = True
-        with contextlib.suppress(SilentError):
-            self._scheduler.interrupt(self.id)
+        self._wish = self._scheduler.interrupt
+        self._told()
 
     def kill(self) -> None:
         """End everything of the run at once."""
         self._killed = True
-        with contextlib.suppress(SilentError):
-            self._scheduler.kill(self.id)
+        self._wish = self._scheduler.kill
+        self._told()
 
     # -- underneath ----------------------------------------------------------------------------------
+
+    def _told(self) -> None:
+        """Tell the scheduler what is wished, now or when it answers again."""
+        if self._wish is not None:
+            with contextlib.suppress(SilentError):
+                self._wish(self.id)
+                self._wish = None
 
     def _looked(self) -> int | None:
         """The exit status, if the run is found to have ended."""
@@ -351,7 +360,8 @@ class ScheduledRun:
             return self._ended(seen, record)
         if seen.hopeless is not None and not self._asked_to_end:
             self.kill()
-            return self._failed(Failure("infrastructure", seen.hopeless))
+            return self._failed(Failure("bad_input", seen.hopeless))  # another start would be no other
+        self._told()
         self._ran |= seen.phase == "running"
         self._show(seen)
         return None
@@ -458,7 +468,7 @@ class ScheduledRun:
 
 def _name(run_id: str) -> str:
     """A name that no other run has, and that people know the run by: small letters, digits and -."""
-    plain = re.sub(r"[^a-z0-9]+", "-", run_id.lower()).strip("-")[-_MOST_NAME:].strip("-")
+    plain = re.sub(r"[^a-z0-9]+", "-", run_id.lower()).strip("-")[:_MOST_NAME].strip("-")
     return f"stackyard-{plain or 'run'}-{secrets.token_hex(4)}"
 
 

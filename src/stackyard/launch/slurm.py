@@ -11,7 +11,7 @@ import math
 import os
 import shlex
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from stackyard.errors import BadInputError, StackyardError
@@ -77,7 +77,7 @@ class SlurmDeployment(Deployment):
             BadInputError: clusters.toml cannot be used.
         """
         if gpus not in self._launchers:
-            scheduler = Slurm(self.settings, gpus)
+            scheduler = Slurm(self.settings, gpus, lambda: self._longest_minutes)
             self._launchers[gpus] = ScheduledLauncher(scheduler, self._board)
         return self._launchers[gpus]
 
@@ -129,11 +129,21 @@ class SlurmDeployment(Deployment):
     @property
     def _usable(self) -> list[Node]:
         """The nodes that a run of ours may get."""
+        return [node for node in self._nodes if node.is_up and self._is_ours(node)]
+
+    @functools.cached_property
+    def _longest_minutes(self) -> int | None:
+        """How long a run may take where it may run; ``None``: as long as it likes, or nobody says."""
+        ours = [node.minutes for node in self._known if self._is_ours(node)]
+        return (
+            max((minutes for minutes in ours if minutes is not None), default=None)
+            if None not in ours
+            else None
+        )
+
+    def _is_ours(self, node: Node) -> bool:
         wanted = self.settings.partition
-        ours = [
-            node for node in self._nodes if (node.partition in _names(wanted) if wanted else node.is_default)
-        ]
-        return [node for node in ours if node.is_up]
+        return node.partition in _names(wanted) if wanted else node.is_default
 
     def _stack_missing(self, stack: str) -> str | None:
         if self.premises.python_of(stack) is None:
@@ -166,13 +176,17 @@ class Slurm(Scheduler):
     Args:
         settings: how it is to be used.
         gpus: how many GPUs each run gets.
+        longest_minutes: how long its partition allows a run to take; ``None``: as long as it likes.
     """
 
     title = "Slurm"
 
-    def __init__(self, settings: SlurmSettings, gpus: int) -> None:
+    def __init__(
+        self, settings: SlurmSettings, gpus: int, longest_minutes: Callable[[], int | None] = lambda: None
+    ) -> None:
         self._settings = settings
         self._gpus = gpus
+        self._longest_minutes = longest_minutes
 
     def submit(self, task: TaskSpec, place: Place, name: str) -> str:
         """Hand a run to ``sbatch``; answers the id of its job.
@@ -185,9 +199,8 @@ class Slurm(Scheduler):
         try:
             said = commands.called(
                 "sbatch",
-                arguments(task, place.folder, name, self._settings, self._gpus),
+                arguments(task, place.folder, name, self._settings, self._gpus, self._longest_minutes()),
                 script(python, place.folder, clean_environment(place.code), self._gpus),
-                commands.own_environment(clean_environment(place.code)),
             )
         except RefusedError as error:
             raise LaunchError(f"Slurm refuses the run: {error}") from error
@@ -228,7 +241,14 @@ class Slurm(Scheduler):
         commands.cancelled([], id)
 
 
-def arguments(task: TaskSpec, folder: Path, name: str, settings: SlurmSettings, gpus: int) -> list[str]:
+def arguments(
+    task: TaskSpec,
+    folder: Path,
+    name: str,
+    settings: SlurmSettings,
+    gpus: int,
+    longest_minutes: int | None = None,
+) -> list[str]:
     """The options of ``sbatch`` for a run. Pure.
 
     A run without a limit of cores has all of a node, as one without a limit has all of a machine elsewhere.
@@ -249,7 +269,10 @@ def arguments(task: TaskSpec, folder: Path, name: str, settings: SlurmSettings, 
         kind = f"{settings.gpu_type}:" if settings.gpu_type else ""
         found.append(f"--gres=gpu:{kind}{gpus}")
     if task.time_limit_seconds is not None:
-        found.append(f"--time={commands.minutes(task.time_limit_seconds + GRACE_SECONDS)}")
+        own = commands.minutes(task.time_limit_seconds)
+        with_grace = commands.minutes(task.time_limit_seconds + GRACE_SECONDS)
+        # where the partition's own limit leaves no room for that, less is asked for, but never less than the run's
+        found.append(f"--time={max(own, min(with_grace, longest_minutes or with_grace))}")
     elif settings.minutes is not None:
         found.append(f"--time={settings.minutes}")
     for key in ("partition", "account", "qos", "constraint", "reservation"):

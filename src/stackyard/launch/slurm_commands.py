@@ -18,6 +18,8 @@ from stackyard_task.records import Failure
 
 #: The programs that are needed; ``sacct`` is asked where it is there.
 PROGRAMS = ("sbatch", "squeue", "scancel", "sinfo")
+#: Variables by which a user tells Slurm what no setting says.
+PASSED = ("SLURM_CONF", "SBATCH_ACCOUNT", "SBATCH_QOS", "SBATCH_RESERVATION", "SBATCH_CONSTRAINT")
 #: Runs that one call asks for; a longer list is asked for in several.
 MOST_IDS = 1000
 #: How Slurm's programs say that the controller does not answer.
@@ -86,29 +88,25 @@ class Node:
     gpus: Mapping[str, int]
     #: Whether it may take a run now or when others have ended.
     is_up: bool
-    #: The longest that a run may take there, as Slurm writes it.
-    time_limit: str
+    #: The longest that a run may take there; ``None``: as long as it likes.
+    minutes: int | None
 
 
-def called(
-    program: str,
-    arguments: Sequence[str],
-    text: str | None = None,
-    environment: Mapping[str, str] | None = None,
-) -> str:
+def called(program: str, arguments: Sequence[str], text: str | None = None) -> str:
     """What a program of Slurm prints.
 
     Args:
         program: its name.
         arguments: its arguments.
         text: what it reads; ``None``: nothing.
-        environment: its variables; ``None``: ours.
 
     Raises:
         SilentError: the controller does not answer it.
         RefusedError: it ends with another error.
     """
-    return outside_programs.called([program, *arguments], _SILENT, "Slurm's controller", text, environment)
+    return outside_programs.called(
+        [program, *arguments], _SILENT, "Slurm's controller", text, own_environment()
+    )
 
 
 def nodes() -> list[Node]:
@@ -149,13 +147,22 @@ def _node(line: str) -> Node | None:
         _number(memory),
         gpus_of(gres),
         available == "up" and not state.lower().startswith(lost) and not state.endswith("*"),
-        limit,
+        minutes_of(limit),
     )
 
 
 def _number(text: str) -> int:
     found = re.match(r"\d{1,15}", text)
     return int(found[0]) if found else 0
+
+
+def minutes_of(limit: str) -> int | None:
+    """Whole minutes of a time as Slurm writes it, such as ``1-12:00:00`` or ``30:00``; ``None``: it sets none."""
+    found = re.fullmatch(r"(?:(\d{1,5})-)?(?:(\d{1,5}):)?(\d{1,5}):(\d\d)", limit)
+    if found is None:
+        return None
+    days, hours, minutes, _seconds = (int(part or 0) for part in found.groups())
+    return 1440 * days + 60 * hours + minutes
 
 
 def gpus_of(gres: str) -> dict[str, int]:
@@ -266,14 +273,11 @@ def cancelled(arguments: Sequence[str], id: str) -> None:
             raise SilentError(f"scancel: {error}") from error
 
 
-def own_environment(clean: Mapping[str, str]) -> dict[str, str]:
-    """The variables of ``sbatch``: those of a run, and what the user tells Slurm by variables; no other goes along."""
-    told = {
-        name: value
-        for name, value in os.environ.items()
-        if name.startswith("SBATCH_") or name in ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_CLUSTERS")
-    }
-    return {**{name: value for name, value in clean.items() if name in ("PATH", "HOME", "LANG")}, **told}
+def own_environment() -> dict[str, str]:
+    """The variables of Slurm's programs. What else a user's say, such as SQUEUE_USERS, would change their answers."""
+    system = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/"}
+    told = {name: os.environ[name] for name in (*system, *PASSED) if name in os.environ}
+    return {**system, **told, "LANG": "C.UTF-8"}
 
 
 def minutes(seconds: float) -> int:

@@ -311,7 +311,7 @@ class _Reader(Fields):
                 raise self.bad(
                     f"packing.{key}",
                     "is for trials on this machine",
-                    f"none: with deployment {deployment} they share those of agents, and at_once says how many",
+                    f"none: with deployment {deployment} they run elsewhere, and at_once says how many",
                 )
         cores = self.positive(table, "packing", "cores", None)
         if (

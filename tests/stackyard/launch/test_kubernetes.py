@@ -208,7 +208,7 @@ def test_an_image_that_is_not_there_is_told_and_not_waited_for(
     waiting = {"waiting": {"reason": "ErrImagePull", "message": "manifest unknown: not found"}}
     cluster.say(run.id, phase="Pending", containerStatuses=[{"state": waiting}])
     kind, message = until_failed(run, place.folder)
-    assert (kind, "would never start" in message) == ("infrastructure", True)
+    assert (kind, "would never start" in message) == ("bad_input", True)
     assert cluster.calls("delete pods"), "and it is gone"
 
 

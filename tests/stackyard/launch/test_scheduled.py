@@ -191,7 +191,7 @@ def test_one_that_would_wait_forever_is_ended_with_the_reason(world: World) -> N
     world.said.now["1"] = Seen("waiting", "waiting", hopeless="no partition takes it")
     assert run.wait(5.0) == 1
     assert world.said.done == ["kill 1"]
-    assert world.failure == Failure("infrastructure", "no partition takes it")
+    assert world.failure == Failure("bad_input", "no partition takes it"), "which is not tried again"
 
 
 def test_one_question_for_all_runs_and_no_more_often_than_allowed(tmp_path: Path) -> None:
@@ -286,3 +286,15 @@ def test_a_kill_is_the_end_with_or_without_a_record(world: World) -> None:
     run.kill()
     assert run.wait(5.0) == 1
     assert world.files == {"task.json"}
+
+
+def test_a_wish_that_nobody_heard_is_told_when_somebody_answers(world: World) -> None:
+    run = world.start()
+    world.said.now["1"] = RUNNING
+    world.said.silent = True
+    run.interrupt()
+    assert run.wait(5.0) is None
+    assert world.said.done == []
+    world.said.silent = False
+    assert run.wait(5.0) is None
+    assert world.said.done == ["interrupt 1"], "once"

@@ -87,6 +87,17 @@ def test_what_a_run_needs_is_asked_of_slurm() -> None:
     assert "--exclusive" not in found
 
 
+@pytest.mark.parametrize(
+    ("seconds", "longest", "minutes"),
+    [(600, None, 12), (3600, 60, 60), (3540, 60, 60), (3590, 60, 60), (7200, 60, 120), (60, 60, 3)],
+)
+def test_slurms_limit_is_later_than_the_runs_where_the_partition_allows(
+    seconds: float, longest: int | None, minutes: int
+) -> None:
+    task = TaskSpec("m/b01", "w:f", time_limit_seconds=seconds)
+    assert f"--time={minutes}" in slurm.arguments(task, FOLDER, "n", SlurmSettings(), 0, longest)
+
+
 def test_without_limits_a_run_has_all_of_a_node() -> None:
     assert {"--exclusive", "--mem=0"} <= set(options())
     limited = options(Limits(cores=2))
@@ -279,6 +290,12 @@ def test_a_run_that_slurm_lost_is_one_of_the_infrastructures(
         "infrastructure",
         "Slurm job 100 was lost: its node could not be started",
     )
+
+
+def test_a_partitions_limit_is_looked_up(cluster: SimulatedSlurm, tmp_path: Path, place: Place) -> None:
+    (cluster.state / "held").touch()
+    deployed(tmp_path).launcher(0).start(endless(time_limit_seconds=3600.0), place)
+    assert "--time=60" in cluster.calls("sbatch")[0].split()
 
 
 def test_a_refusal_is_slurms_own_sentence(cluster: SimulatedSlurm, tmp_path: Path, place: Place) -> None:

@@ -38,6 +38,21 @@ def test_gpus_of_a_nodes_resources(gres: str, gpus: dict[str, int]) -> None:
     assert commands.gpus_of(gres) == gpus
 
 
+@pytest.mark.parametrize(
+    ("limit", "minutes"),
+    [
+        ("1:00:00", 60),
+        ("30:00", 30),
+        ("2-12:30:00", 3630),
+        ("infinite", None),
+        ("UNLIMITED", None),
+        ("", None),
+    ],
+)
+def test_a_partitions_time_limit(limit: str, minutes: int | None) -> None:
+    assert commands.minutes_of(limit) == minutes
+
+
 def test_nodes_of_partitions(program) -> None:
     program(
         "sinfo",
@@ -133,10 +148,15 @@ def test_a_run_that_is_over_may_be_cancelled(program) -> None:
         commands.cancelled([], "7")
 
 
-def test_of_the_users_variables_only_those_for_slurm_go_along(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("SBATCH_ACCOUNT", "SLURM_CONF", "SLURM_JOB_ID", "AWS_SECRET_ACCESS_KEY"):
+def test_of_the_users_variables_only_those_for_slurm_reach_its_programs(
+    program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SBATCH_ACCOUNT", "SLURM_CONF", "SLURM_JOB_ID", "SQUEUE_USERS", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "x")
-    clean = {"PATH": "/bin", "HOME": "/h", "LANG": "C", "PYTHONPATH": "/code", "TMPDIR": "/t"}
-    found = commands.own_environment(clean)
-    assert {"PATH", "HOME", "LANG", "SBATCH_ACCOUNT", "SLURM_CONF"} <= set(found)
-    assert not {"SLURM_JOB_ID", "AWS_SECRET_ACCESS_KEY", "TMPDIR", "PYTHONPATH"} & set(found)
+    program("squeue")
+    file = tmp_path / "squeue"
+    file.write_text(f"#!/bin/sh\nexec env > {tmp_path}/seen\n")
+    commands.seen(["7"])
+    found = {line.partition("=")[0] for line in (tmp_path / "seen").read_text().splitlines()}
+    assert {"PATH", "HOME", "SBATCH_ACCOUNT", "SLURM_CONF"} <= found
+    assert not {"SLURM_JOB_ID", "SQUEUE_USERS", "AWS_SECRET_ACCESS_KEY"} & found
