@@ -64,6 +64,7 @@ ALLOWED = {
         "clearml",
         "agents",
     },
+    "bundle": {"errors", "counting", "settings", "machine", "stacks"},
     "official": {"errors", "counting", "extras", "clearml"},
     "reports": {"errors", "counting", "extras"},
     "comparing": {"errors", "counting", "clearml", "reports"},

@@ -52,6 +52,7 @@ for name, help in (
     ("task", "Tasks on a ClearML server: publish templates, submit, list, show, abort, follow."),
     ("tune", "Tuning: search for the best parameters, stopping what breaks a limit or cannot pay."),
     ("pipeline", "Pipelines: prepare, train, evaluate, infer on queues; re-run where something changed."),
+    ("bundle", "Bundles: all that a lab's hosts install, for labs without internet."),
     ("official", "The official ClearML server (docker compose): secrets, users, keys, backup, moving."),
 ):
     deferred.add_to(app, name, help)

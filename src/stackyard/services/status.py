@@ -115,7 +115,8 @@ def _slots(state: Mapping[str, Any], plan: Plan) -> list[dict[str, Any]]:
     """The slots as the services process wrote them; ``outdated``: the agent is replaced once it has no task."""
     wanted = {prepared.slot: prepared.digest for prepared in plan.agents}
     return [
-        {**slot, "outdated": slot.get("digest") != wanted.get(slot.get("slot"))} for slot in state.get("slots", [])
+        {**slot, "outdated": slot.get("digest") != wanted.get(slot.get("slot"))}
+        for slot in state.get("slots", [])
     ]
 
 
