@@ -18,10 +18,12 @@ LOOKS = 2
 
 @dataclass(frozen=True)
 class Use:
-    """One GPU's memory."""
+    """One GPU's memory, and how busy it is."""
 
     used_bytes: int
     total_bytes: int
+    #: 0 to 1; ``None``: the driver does not tell.
+    busy: float | None = None
 
     @property
     def share(self) -> float:
@@ -34,7 +36,7 @@ def read() -> dict[int, Use]:
     tool = shutil.which(TOOL)
     if tool is None:
         return {}
-    query = "--query-gpu=index,memory.used,memory.total"
+    query = "--query-gpu=index,memory.used,memory.total,utilization.gpu"
     try:
         done = subprocess.run(
             [tool, query, "--format=csv,noheader,nounits"],
@@ -49,9 +51,10 @@ def read() -> dict[int, Use]:
     found = {}
     for line in done.stdout.splitlines():
         words = [word.strip() for word in line.split(",")]
-        if len(words) == 3 and all(word.isdigit() for word in words):
-            index, used, total = map(int, words)
-            found[index] = Use(used * 2**20, total * 2**20)
+        if len(words) in (3, 4) and all(word.isdigit() for word in words[:3]):
+            index, used, total = map(int, words[:3])
+            busy = int(words[3]) / 100 if words[3:] and words[3].isdigit() else None
+            found[index] = Use(used * 2**20, total * 2**20, busy)
     return found
 
 
@@ -66,12 +69,15 @@ class Guard:
 
     share: float
     look: Callable[[], dict[int, Use]] = read
+    #: What was seen last.
+    seen: dict[int, Use] = field(default_factory=dict)
     _votes: dict[int, int] = field(default_factory=dict)
     _taken: dict[int, str] = field(default_factory=dict)
 
     def update(self, idle: set[int]) -> None:
         """Look at the GPUs on which no task of ours runs; what others use cannot be told on the rest."""
-        for index, use in self.look().items():
+        self.seen = self.look()
+        for index, use in self.seen.items():
             if index not in idle:
                 self._votes.pop(index, None)
                 self._taken.pop(index, None)

@@ -32,6 +32,7 @@ from stackyard.clearml.client import ServerError
 from stackyard.errors import StackyardError
 from stackyard.services import containers, loss, official_fate
 from stackyard.services.early import Early
+from stackyard.services.ended import Ended as EndedTasks
 from stackyard.services.files import ABORT, EMBEDDED, FINISH, RUN, Plan, ServicesFiles
 from stackyard.services.keeper import GRACE_SECONDS, Ended, Keeper, Phase, Running, counts
 from stackyard.services.leftovers import Leftovers
@@ -122,6 +123,7 @@ class Supervisor:
         self._leftovers = Leftovers()
         self._unsent = Unsent(lambda: watch.client.connection, clock)
         self._early = Early(lambda: watch.client, watch.do, clock, wall)
+        self.ended = EndedTasks(lambda: watch.client, watch.do, clock, wall)
         self.web_app = WebAppKeeper(files)
         self._adopted = Adopted(self._own_children) if reaps else None
         self._next_server_at = 0.0
@@ -192,6 +194,7 @@ class Supervisor:
             folders = {keeper.worker: keeper.prepared.folder for keeper in self.keepers.values()}
             self._early.look(seen.workers, folders, [worker for worker, _ in self._on_host()])
             self._unsent.look(folders.values())
+            self.ended.look({k.worker: k.prepared.queue for k in self.keepers.values()})
         self._keep_server(now)
         if not self._ending():  # it stays until the last task has ended
             self.web_app.step(now, self.plan.web_app)

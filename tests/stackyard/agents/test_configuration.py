@@ -210,7 +210,9 @@ def test_the_authorities_of_a_server_that_speaks_tls_reach_agents_and_containers
     around: Surroundings, tmp_path: Path
 ) -> None:
     told = replace(around, shell={"REQUESTS_CA_BUNDLE": "/etc/lab/ca.crt"})
-    tls = replace(told, server=Connection("https://lab:8008", "https://lab:8080", "https://lab:8081", "k", "s"))
+    tls = replace(
+        told, server=Connection("https://lab:8008", "https://lab:8080", "https://lab:8081", "k", "s")
+    )
 
     def of(surroundings: Surroundings) -> tuple[str | None, dict[str, str], list[str]]:
         host = configuration.prepare(Slot("cpu-0", "cpu"), {}, surroundings)

@@ -58,3 +58,20 @@ def test_the_drivers_tool_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert gpus.read() == {0: Use(512 * 2**20, 24576 * 2**20)}
     tool.write_text("#!/bin/sh\nexit 9\n")
     assert gpus.read() == {}
+
+
+@pytest.mark.parametrize(
+    ("line", "busy"),
+    [("0, 10, 80, 37", 0.37), ("0, 10, 80, [N/A]", None), ("0, 10, 80", None)],
+)
+def test_how_busy_a_gpu_is_is_told_where_the_driver_knows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str, busy: float | None
+) -> None:
+    tool = tmp_path / gpus.TOOL  # simulated
+    tool.write_text(f"#!/bin/sh\necho '{line}'\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert gpus.read() == {0: Use(10 * 2**20, 80 * 2**20, busy)}
+    guard = Guard(0.1)
+    guard.update({0})
+    assert guard.seen[0].busy == busy
