@@ -6,7 +6,7 @@ import hashlib
 import os
 import tarfile
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from stackyard.bundle.manifest import Component, Item, is_below
 from stackyard.errors import StackyardError
@@ -107,12 +107,17 @@ def faults(component: Component, folder: Path) -> Iterator[str]:
 
 def _members(component: Component, path: Path) -> Iterator[str]:
     wanted = {item.path: item for item in component.items}
+    links: set[str] = set()
     with tarfile.open(path, mode="r|") as tar:
         for member in tar:
             if not is_below(member.name):
                 yield f"{component.file}: {member.name!r:.120} leads out of it"
                 return
+            if any(str(above) in links for above in PurePosixPath(member.name).parents):
+                yield f"{component.file}: {member.name} lies behind a link"
+                return
             if member.issym():
+                links.add(member.name)
                 if member.linkname.startswith("/") or _leads_out(member):
                     yield f"{component.file}: {member.name} links to {member.linkname!r:.120}, out of it"
                 continue

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import functools
 import hashlib
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -15,7 +16,7 @@ from stackyard.bundle import archive, debian, interpreters, manifest, packages, 
 from stackyard.bundle.archive import Describe
 from stackyard.bundle.manifest import Component, Manifest
 from stackyard.errors import BadInputError, StackyardError
-from stackyard.stacks import definition
+from stackyard.stacks import definition, locks
 from stackyard.stacks.definition import StackSpec
 from stackyard.stacks.installation import Progress
 
@@ -79,6 +80,18 @@ def create(folder: Path, wanted: Wanted, say: Progress = lambda text: None) -> C
     """
     before = _before(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    with locks.held(folder / _LOCK, lambda: _refuse(folder)):
+        try:
+            return _create(folder, wanted, before, say)
+        finally:
+            (folder / _LOCK).unlink(missing_ok=True)
+
+
+def _refuse(folder: Path) -> None:
+    raise StackyardError(f"{folder}: another command makes this bundle now")
+
+
+def _create(folder: Path, wanted: Wanted, before: dict[str, Component], say: Progress) -> Created:
     made: list[Component] = []
     kept, missing = [], []
     work = folder / ".work"
@@ -93,15 +106,17 @@ def create(folder: Path, wanted: Wanted, say: Progress = lambda text: None) -> C
             _check_room(folder)
             shutil.rmtree(work, ignore_errors=True)
             work.mkdir()
-            made.append(_make(maker, digest, work, folder))
+            _unfinish(folder, before)
+            before[maker.name] = _make(maker, digest, work, folder)
+            made.append(before[maker.name])
+            _keep_notes(folder, before)
         except StackyardError as error:
             missing.append(f"{maker.name}: {error}")
         finally:
             shutil.rmtree(work, ignore_errors=True)
-        _keep_notes(folder, made)
     if missing:
         raise StackyardError("; ".join(missing))
-    for left in set(folder.glob("*.tar")) - {folder / one.file for one in made}:
+    for left in {*folder.glob("*.tar"), *folder.glob("*.log")} - {folder / one.file for one in made}:
         left.unlink()
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     source = hashlib.sha256("".join(one.made_from for one in made).encode()).hexdigest()
@@ -115,6 +130,9 @@ def create(folder: Path, wanted: Wanted, say: Progress = lambda text: None) -> C
 
 #: Components that are made, before all are.
 _NOTES = "unfinished.json"
+_LOCK = ".lock"
+#: What a folder may have besides a bundle.
+_OURS = (_NOTES, _LOCK, ".work")
 
 
 def _before(folder: Path) -> dict[str, Component]:
@@ -129,13 +147,19 @@ def _before(folder: Path) -> dict[str, Component]:
             found = manifest.read_named(folder / _NOTES).components
     elif (folder / manifest.FILE).is_file():
         found = manifest.read(folder).components
-    elif any(path.name != ".work" for path in folder.iterdir()):
+    elif any(path.name not in _OURS and path.suffix != ".log" for path in folder.iterdir()):
         raise BadInputError(f"{folder}: holds something that is no bundle; name an empty or a new folder")
     return {one.name: one for one in found}
 
 
-def _keep_notes(folder: Path, made: Sequence[Component]) -> None:
-    manifest.write_named(Manifest(manifest.FORMAT, "", "", list(made)), folder / _NOTES)
+def _keep_notes(folder: Path, there: Mapping[str, Component]) -> None:
+    manifest.write_named(Manifest(manifest.FORMAT, "", "", list(there.values())), folder / _NOTES)
+
+
+def _unfinish(folder: Path, there: Mapping[str, Component]) -> None:
+    """Notes instead of a manifest, which would name archives that are about to be replaced."""
+    _keep_notes(folder, there)
+    (folder / manifest.FILE).unlink(missing_ok=True)
 
 
 def _is_there(folder: Path, component: Component) -> bool:
@@ -157,14 +181,10 @@ def _make(maker: _Maker, digest: str, work: Path, folder: Path) -> Component:
     with (folder / f"{maker.name}.log").open("w", encoding="utf-8") as log:
         try:
             maker.fill(content, log)
+            tell: Describe = functools.partial(maker.describe, content)
+            done = archive.pack(content, folder / f"{maker.name}.tar", maker.name, maker.kind, digest, tell)
         except OSError as error:
             raise StackyardError(f"{error.filename or folder}: {error.strerror}") from error
-
-    def described(path: str) -> tuple[str, str, str]:
-        return maker.describe(content, path)
-
-    tell: Describe = described
-    done = archive.pack(content, folder / f"{maker.name}.tar", maker.name, maker.kind, digest, tell)
     (folder / f"{maker.name}.log").unlink()
     return done
 

@@ -24,6 +24,8 @@ from stackyard.stacks.installation import Progress
 SUITES = ("bookworm", "trixie")
 _SECONDS = 1800
 _TARGETS = "$(REPO_URI)|$(CODENAME)|$(COMPONENT)|$(ORIGIN)"
+#: Of the index. Long ago: apt refuses an index from after now, and a host without internet may have a wrong clock.
+_DATE = "Sat, 01 Jan 2000 00:00:00 UTC"
 _LICENCE = re.compile(r"^License: *(\S.*?)\s*$", re.MULTILINE)
 
 
@@ -95,6 +97,8 @@ def _sources(suite: str) -> str:
         address, codename, component, origin = line.split("|")
         own, _dash, pocket = codename.partition("-")
         if origin == "Debian" and own in SUITES:
+            # apt leaves the packages of a local mirror where they are, unless told to copy them
+            address = re.sub(r"^file:", "copy:", address)
             lines.add(f"deb {address} {suite}{'-' + pocket if pocket else ''} {component}")
     if not lines:
         raise NotRunnableError(
@@ -150,7 +154,8 @@ def _index(folder: Path, suite: str) -> None:
     (folder / "Packages").write_bytes(text)
     (folder / "Packages.gz").write_bytes(gzip.compress(text, mtime=0))
     lines = [
-        f"Origin: Stackyard\nLabel: Stackyard bundle\nSuite: {suite}\nCodename: {suite}\nArchitectures: amd64\nSHA256:"
+        "Origin: Stackyard\nLabel: Stackyard bundle",
+        f"Suite: {suite}\nCodename: {suite}\nDate: {_DATE}\nArchitectures: amd64\nSHA256:",
     ]
     for name in ("Packages", "Packages.gz"):
         content = (folder / name).read_bytes()
