@@ -1,4 +1,4 @@
-"""TOML as data and back: the queues of a lab are the checkout's ``agents/queues.toml`` and what an inventory changes."""
+"""TOML as data and back: a lab's queues are the checkout's ``agents/queues.toml`` and what an inventory changes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ def to_toml(document: Mapping[str, Any]) -> str:
 
 
 def _table(table: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:
-    plain = {key: value for key, value in table.items() if not isinstance(value, Mapping) and value is not None}
+    plain = {
+        key: value for key, value in table.items() if not isinstance(value, Mapping) and value is not None
+    }
     lines = ["", f"[{'.'.join(map(_key, path))}]"] if path and (plain or not table) else []
     lines += [f"{_key(key)} = {_value(value, (*path, key))}" for key, value in plain.items()]
     for key, value in table.items():

@@ -3,8 +3,8 @@
 
     pack.py CHECKOUT [ARCHIVE]
 
-What git tracks or would track goes in, as it is in the folder now: stacks of your own, too. Of a checkout without git it
-is all but what is built there.
+What git tracks or would track goes in, as it is in the folder now: stacks of your own, too. Of a checkout without git
+it is all but what is built there.
 """
 
 from __future__ import annotations
@@ -19,7 +19,19 @@ import tarfile
 from pathlib import Path
 
 #: Built or fetched in a checkout, or of no use on a host.
-LEFT_OUT = (".git", ".venv", ".stackyard", ".ci", "runs", "dist", "build", "tests", "bench", "ansible", "docs")
+LEFT_OUT = (
+    ".git",
+    ".venv",
+    ".stackyard",
+    ".ci",
+    "runs",
+    "dist",
+    "build",
+    "tests",
+    "bench",
+    "ansible",
+    "docs",
+)
 PARTS = ("__pycache__", ".egg-info", ".pytest_cache", ".mypy_cache", ".ruff_cache")
 
 
