@@ -21,15 +21,20 @@ from stackyard.machine.hardware_spec import HardwareSpec
 from stackyard.settings import Settings
 from stackyard_task.records import Failure, Limits
 from tests.lab import hosts
-from tests.lab.slurm_host import SlurmHost, slurm_host
+from tests.lab.hosts import docker
+from tests.lab.slurm_host import USER_ID, SlurmHost, second_node, slurm_host
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmHost]:
+def mounted(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    return [hosts.ROOT, Path(sys.base_prefix), tmp_path_factory.getbasetemp()]
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory, mounted: list[Path]) -> Iterator[SlurmHost]:
     reason = hosts.why_not()
     if reason is not None:
         pytest.skip(reason)
-    mounted = [hosts.ROOT, Path(sys.base_prefix), tmp_path_factory.getbasetemp()]
     with slurm_host(tmp_path_factory.mktemp("slurm-host"), mounted) as host:
         yield host
 
@@ -75,6 +80,50 @@ class TestSlurm(Contract):
     @pytest.fixture
     def ground(self, ground: SlurmGround) -> Ground:
         return ground
+
+
+def opened(folder: Path) -> None:
+    """Let everybody read a folder of these tests."""
+    for each in (folder, *folder.parents):
+        if each != Path("/tmp") and each.is_relative_to("/tmp"):
+            each.chmod(each.stat().st_mode | 0o055)
+
+
+class UsersGround(SlurmGround):
+    """Runs of a user who is not root, in folders of that user's own, with the host's own Python."""
+
+    python = Path("/usr/bin/python3")
+
+    def place(self, folder: Path) -> Place:
+        found = super().place(folder)
+        opened(folder)
+        os.chown(folder, USER_ID, USER_ID)
+        return found
+
+
+class TestSlurmForAUser(Contract):
+    """As on a cluster of others: no cgroup of one's own, and no right to files but one's own."""
+
+    name = "slurm"
+
+    @pytest.fixture
+    def ground(
+        self, cluster: SlurmHost, code: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> SlurmGround:
+        monkeypatch.setenv("PATH", f"{cluster.programs_of_user}{os.pathsep}{os.environ['PATH']}")
+        opened(code)
+        opened(tmp_path)
+        plain = ground_of(cluster, code, tmp_path)
+        found = UsersGround(plain.deployment, plain.launcher, code, python=UsersGround.python)
+        found.cluster = cluster
+        return found
+
+    def test_half_a_core_is_half_a_core(self, ground: Ground, inputs: dict[str, Any], tmp_path: Path) -> None:
+        """Which the deployment refuses before, and the run does where it is asked for all the same."""
+        folder = tmp_path / "run"
+        given = ground.task("complete", parameters=inputs, limits=Limits(cores=0.5))
+        assert ground.ended(ground.start(folder, given)) == 1
+        assert failure_in(folder).kind == "infrastructure"
 
 
 ONE = Limits(cores=1)
@@ -272,3 +321,39 @@ def test_gpus_are_handed_out_by_slurm(on_path: SlurmHost, code: Path, tmp_path: 
     run.kill()
     ground.ended(run)
     ground.nothing_left()
+
+
+def test_of_two_nodes_one_loses_its_power_and_the_others_run_goes_on(
+    on_path: SlurmHost, mounted: list[Path], code: Path, tmp_path: Path
+) -> None:
+    """The last of the file: the cluster is made larger, and smaller again."""
+    with second_node(on_path, mounted) as other:
+        ground = ground_of(on_path, code, tmp_path)
+        assert "not built" in (ground.deployment.why_not(stacks.DEFAULT, HardwareSpec("h"), 2) or "")
+        folders = {name: tmp_path / name for name in ("one", "two")}
+        runs = {name: ground.start(folder, ground.task("endless")) for name, folder in folders.items()}
+        for name, run in runs.items():
+            ground.until_at_work(run, folders[name])
+        (lost,) = [
+            n
+            for n, r in runs.items()
+            if "node2" in on_path.shell(f"squeue --noheader --jobs={_id(r)} --format=%N")
+        ]
+        (kept,) = runs.keys() - {lost}
+        docker("kill", other)
+        assert ground.ended(runs[lost]) == 1
+        failure = failure_in(folders[lost])
+        assert (failure.kind, "its node failed" in failure.message) == ("infrastructure", True), failure
+        assert runs[kept].wait(0.1) is None
+        runs[kept].interrupt()
+        assert ground.ended(runs[kept]) == 1
+        assert (failure_in(folders[kept]).kind, record_in(folders[kept]).environment.host) == (
+            "interrupted",
+            "node1",
+        )
+        ground.nothing_left()
+
+
+def _id(run: Any) -> str:
+    assert isinstance(run, ScheduledRun)
+    return run.id

@@ -204,6 +204,11 @@ def _end(name: str, here: str, job: Mapping[str, Any], status: Mapping[str, Any]
         reason = by_pod or str((disrupted or {}).get("reason") or "disrupted")
         words = f"{what} was ended by the cluster ({_said(reason)}: {_said(_message(status, disrupted))})"
         return Seen("over", words, Failure("infrastructure", words), explains=True)
+    if (
+        "Failed" in conditions and not status
+    ):  # a drained node: its pods are deleted, and a Job notes no more of them
+        words = f"{what} lost its pod ({_said(by_job) or 'no more is said'})"
+        return Seen("over", words, Failure("infrastructure", words), explains=True)
     last = (_said(stop.get("message")).splitlines() or [""])[-1]
     code = f" with status {stop['exitCode']}" if isinstance(stop.get("exitCode"), int) else ""
     words = f"{what} ended{code}, without a record" + (f": {last}" if last else "")

@@ -8,8 +8,10 @@ supervisor writes into the run folder itself, as a bare one does. What a schedul
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import datetime
 import json
+import os
 import re
 import secrets
 import threading
@@ -40,6 +42,8 @@ RELEASE_SECONDS = 60.0
 _ASK_WHY = ("interrupted", "killed")
 _STATUSES = {"completed": 0, "stopped": 4}
 _MOST_NAME = 40
+#: The last words of a supervisor are looked for in so much of what it printed, and are so long at most.
+_LAST_BYTES, _MOST_SAID = 64 << 10, 200
 
 
 class SilentError(StackyardError):
@@ -387,7 +391,8 @@ class ScheduledRun:
             return self._failed(
                 Failure("interrupted", f"{seen.words}: it was told to end, and left no record")
             )
-        return self._failed(seen.failure or Failure("infrastructure", f"{seen.words}, without a record"))
+        failure = seen.failure or Failure("infrastructure", f"{seen.words}, without a record")
+        return self._failed(dataclasses.replace(failure, message=failure.message + self._last_words()))
 
     def _is_to_be_explained(self, record: RunRecord) -> bool:
         """Whether only the scheduler knows why the run ended as its record says."""
@@ -425,6 +430,16 @@ class ScheduledRun:
             records.write_json(record, self._folder / records.RECORD_FILE)
         self._tidy()
         return 1
+
+    def _last_words(self) -> str:
+        """The last line of what the supervisor, or who started it, said, behind a colon; "" where nothing was said."""
+        try:
+            with records.opened(self._folder / SUPERVISOR_LOG) as log:
+                log.seek(max(0, log.seek(0, os.SEEK_END) - _LAST_BYTES))
+                lines = log.read(_LAST_BYTES).decode("utf-8", "replace").strip().splitlines()
+        except OSError:
+            return ""
+        return f": {lines[-1][:_MOST_SAID]}" if lines else ""
 
     def _tidy(self) -> None:
         """Leave in the folder what a run leaves, and nothing of its way."""

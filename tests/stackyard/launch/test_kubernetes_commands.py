@@ -53,6 +53,7 @@ DISRUPTED = [
         ),
         (job("Failed"), pod("Failed", ended("OOMKilled", 137)), "over", "out_of_memory", True),
         (job("Failed"), pod("Failed", reason="DeadlineExceeded"), "over", "time_limit", True),
+        (job("Failed", "BackoffLimitExceeded"), None, "over", "infrastructure", True),
         (job("Failed", "DeadlineExceeded"), None, "over", "time_limit", True),
         (
             job("Failed"),

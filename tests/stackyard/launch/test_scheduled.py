@@ -140,6 +140,15 @@ def test_one_that_ended_without_a_record_gets_one_that_says_why(world: World) ->
     assert world.files == {"task.json", "record.json"}
 
 
+def test_the_last_words_of_a_supervisor_that_left_no_record_are_told(world: World) -> None:
+    run = world.start()
+    (world.folder / "supervisor.log").write_text("Traceback\nNo module named stackyard_task\n")
+    world.said.now["1"] = LOST
+    assert run.wait(60.0) == 1
+    assert world.failure is not None
+    assert world.failure.message == "its node failed: No module named stackyard_task"
+
+
 def test_one_that_the_scheduler_has_forgotten_is_lost_to_the_infrastructure(world: World) -> None:
     run = world.start()
     world.said.now.clear()
