@@ -180,6 +180,7 @@ SUITES = (
     ),
     Suite("task, our own Python", ("tests/stackyard_task",), control, extents=("fast",), stack=""),
     Suite("examples", ("tests/test_examples.py",), control),
+    Suite("ansible", ("tests/ansible",), control, workers=1, extents=EVERY, stack=""),
     Suite(
         "house",
         tuple(
