@@ -2,7 +2,7 @@
 # `make help` lists the commands.
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-core install-reports install-containers install-clearml install-server install-web install-tuning install-lab wheels lock demo test test-fast test-long compose-check check format bench clean
+.PHONY: help install install-core install-reports install-containers install-clearml install-server install-web install-tuning install-lab wheels lock demo test test-fast test-long compose-check lab-test check format bench clean
 
 VENV := .venv
 RUN := $(VENV)/bin/python
@@ -87,6 +87,9 @@ test-long: $(INSTALLED)  ## every suite at full counts; finished suites are not 
 
 compose-check: $(INSTALLED)  ## docker-compose.yml on stand-in images: validated, brought up, looked at, taken down
 	@$(RUN) -m tests.compose.check
+
+lab-test: $(INSTALLED)  ## the playbooks on systemd hosts in containers: real SSH, engine and agents (15 minutes; needs root)
+	@trap 'tests/engine_setup.sh stop' EXIT; tests/engine_setup.sh start; $(RUN) -m pytest -v -ra tests/lab
 
 check: $(INSTALLED)  ## lint, format, types, import directions
 	@$(VENV)/bin/ruff check .

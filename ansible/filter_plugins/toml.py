@@ -50,7 +50,12 @@ def _table(table: Mapping[str, Any], path: tuple[str, ...]) -> list[str]:
 
 def _key(key: Any) -> str:
     text = str(key)
-    return text if _BARE.fullmatch(text) else json.dumps(text)
+    return text if _BARE.fullmatch(text) else _text(text)
+
+
+def _text(text: str) -> str:
+    """A basic string: JSON's form, but for DEL, which TOML wants escaped."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _value(value: Any, path: tuple[Any, ...]) -> str:
@@ -59,7 +64,7 @@ def _value(value: Any, path: tuple[Any, ...]) -> str:
     if isinstance(value, int | float):
         return repr(value)
     if isinstance(value, str):
-        return json.dumps(str(value))
+        return _text(value)
     if isinstance(value, list | tuple):
         return "[" + ", ".join(_value(each, path) for each in value) + "]"
     raise AnsibleFilterError(f"{'.'.join(map(str, path))}: {type(value).__name__} has no form in TOML")

@@ -244,7 +244,7 @@ class Lab:
             IMAGE,
         )
         host = Host(name, address, container, self)
-        host.put("/root/.ssh/authorized_keys", self.key.with_suffix(".pub").read_text(), "0600")
+        host.put("~/.ssh/authorized_keys", self.key.with_suffix(".pub").read_text(), "0600")
         self.hosts[name] = host
         return host
 

@@ -5,12 +5,13 @@
 set -eu
 umask 077
 address=$1 days=$2 renew=$3
-folder=/etc/stackyard/authority public=/etc/stackyard/tls
+root=${STACKYARD_SETTINGS:-/etc/stackyard} # tests have another
+folder=$root/authority public=$root/tls
 mkdir -p "$folder"
 mkdir -p -m 755 "$public"
 case $address in
-  *[!0-9.]*) case $address in *:*) name="IP:$address" ;; *) name="DNS:$address" ;; esac ;;
-  *) name="IP:$address" ;;
+  *[!0-9.]*) case $address in *:*) name="IP:$address" check=-checkip ;; *) name="DNS:$address" check=-checkhost ;; esac ;;
+  *) name="IP:$address" check=-checkip ;;
 esac
 if [ ! -s "$folder/ca.crt" ] || [ ! -s "$folder/ca.key" ]; then
   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 -subj "/CN=Stackyard lab authority" \
@@ -23,8 +24,7 @@ if [ ! -s "$folder/ca.crt" ] || [ ! -s "$folder/ca.key" ]; then
 fi
 if [ -s "$folder/server.crt" ] && [ -s "$folder/server.key" ] &&
   openssl x509 -in "$folder/server.crt" -noout -checkend $((renew * 86400)) >/dev/null &&
-  openssl x509 -in "$folder/server.crt" -noout -ext subjectAltName | tr -d ' ' | sed 's/IPAddress:/IP:/g' |
-  tr ',' '\n' | grep -qxF "$name"; then
+  openssl x509 -in "$folder/server.crt" -noout "$check" "$address" | grep -q 'does match'; then
   exit 0
 fi
 openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj "/CN=Stackyard server" \
