@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from stackyard.bundle import manifest
 from stackyard.errors import BadInputError
@@ -18,6 +19,11 @@ def test_what_was_written_is_read_and_its_digest_is_of_its_bytes(bundle: Path) -
     assert [one.name for one in told.components] == ["control-3.11", "debian-bookworm"]
     assert [item.path for item in told.components[0].items] == ["one", "two"]
     assert manifest.digest(bundle) == hashlib.sha256((bundle / "manifest.json").read_bytes()).hexdigest()
+
+
+def test_the_role_reads_the_form_that_is_written() -> None:
+    role = Path(__file__).resolve().parents[3] / "ansible" / "roles" / "bundle" / "vars" / "main.yml"
+    assert yaml.safe_load(role.read_text())["bundle_format"] == manifest.FORMAT
 
 
 def set_format(told: dict[str, Any]) -> None:
