@@ -51,9 +51,14 @@ class CallbackModule(CallbackBase):
             name=task.get_name(),
             host=result._host.get_name(),
             status=status,
-            message="" if told.get("censored") else str(told.get("msg") or told.get("stderr") or "")[:2000],
+            message="" if told.get("censored") else self._said(told),
             seconds=round(time.monotonic() - self._began.get(task._uuid, time.monotonic()), 3),
         )
+
+    @staticmethod
+    def _said(told: Any) -> str:
+        message = told.get("msg") or told.get("stderr") or ""
+        return str(message)[:2000] if isinstance(message, str) else json.dumps(message)
 
     def v2_runner_on_ok(self, result: Any) -> None:
         self._note(result, "changed" if result._result.get("changed") else "ok")
