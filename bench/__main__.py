@@ -29,6 +29,7 @@ BENCHES = (
     "tuning",
     "footprint",
     "installation",
+    "lab",
 )
 
 

@@ -32,6 +32,7 @@ MINUTES: Dict[str, Tuple[float, float]] = {
     "tuning": (40, 8),
     "footprint": (15, 5),
     "installation": (30, 15),
+    "lab": (30, 12),
     "short_runs": (30, 8),
 }
 #: The same of what is no part of the figures, and is run by hand.

@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import secrets
+import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -220,9 +221,9 @@ class Lab:
         """This machine's address on the lab's network."""
         return f"{self.network}.1"
 
-    def add(self, name: str, engine: bool = False) -> Host:
+    def add(self, name: str, engine: bool = False, address: str | None = None) -> Host:
         """Start a host; wait for it with ``await_up``."""
-        address = f"{self.network}.{10 + len(self.hosts)}"
+        address = address or f"{self.network}.{10 + len(self.hosts)}"
         container = f"{self.name}-{name}"
         rights = ["--cap-add", "ALL", "--cap-drop", "SYS_RESOURCE"]
         volumes = ["-v", "/var/lib/docker", "-v", "/var/lib/containerd"] if engine else []
@@ -282,42 +283,75 @@ class Lab:
         path.chmod(0o600)
         return path
 
+    def replace(self, name: str) -> Host:
+        """A fresh host in the place of one that is gone: with its name and address, and nothing of what it had."""
+        gone = self.hosts.pop(name)
+        docker("rm", "--force", "--volumes", gone.container)
+        host = self.add(name, name in self._engines, gone.address)
+        host.await_up()
+        known = self.folder / "known_hosts"
+        known.write_text(
+            "".join(line for line in known.read_text().splitlines(True) if gone.address not in line)
+        )
+        return host
+
+    def start(
+        self,
+        playbook: str,
+        inventory: Path,
+        *options: str,
+        extra: Mapping[str, Any] | None = None,
+        report: Path | None = None,
+    ) -> subprocess.Popen[str]:
+        """Begin to play, in a process group of its own; its output is what communicate gives."""
+        more = ["--extra-vars", json.dumps(extra)] if extra else []
+        told = {"STACKYARD_PLAY_REPORT": str(report)} if report else {}
+        return subprocess.Popen(
+            [
+                str(BINARIES / "ansible-playbook"),
+                "-i",
+                str(inventory),
+                str(ANSIBLE / playbook),
+                *more,
+                *options,
+            ],
+            cwd=ANSIBLE,
+            env={
+                **os.environ,
+                "PATH": f"{BINARIES}:{os.environ['PATH']}",
+                "ANSIBLE_CONFIG": str(ANSIBLE / "ansible.cfg"),
+                "ANSIBLE_CALLBACK_PLUGINS": str(HERE / "callbacks"),
+                "ANSIBLE_CALLBACKS_ENABLED": "told",
+                "ANSIBLE_LOCAL_TEMP": str(self.folder / "ansible"),
+                "ANSIBLE_SSH_CONTROL_PATH_DIR": "/tmp/sy-lab-control",
+                **told,
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
     def play(
         self, playbook: str, inventory: Path, *options: str, extra: Mapping[str, Any] | None = None
     ) -> Result:
         """Run one of ``ansible/playbooks`` (or ``site.yml``) as an operator does."""
-        more = ["--extra-vars", json.dumps(extra)] if extra else []
-        path = ANSIBLE / playbook
-        command = [str(BINARIES / "ansible-playbook"), "-i", str(inventory), str(path), *more, *options]
         report = self.folder / f"play-{secrets.token_hex(3)}.jsonl"
-        environment = {
-            **os.environ,
-            "PATH": f"{BINARIES}:{os.environ['PATH']}",
-            "ANSIBLE_CONFIG": str(ANSIBLE / "ansible.cfg"),
-            "ANSIBLE_CALLBACK_PLUGINS": str(HERE / "callbacks"),
-            "ANSIBLE_CALLBACKS_ENABLED": "told",
-            "STACKYARD_PLAY_REPORT": str(report),
-            "ANSIBLE_LOCAL_TEMP": str(self.folder / "ansible"),
-            "ANSIBLE_SSH_CONTROL_PATH_DIR": "/tmp/sy-lab-control",
-        }
         began = time.monotonic()
-        done = subprocess.run(
-            command,
-            cwd=ANSIBLE,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=PLAY_SECONDS,
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
+        process = self.start(playbook, inventory, *options, extra=extra, report=report)
+        try:
+            output, _nothing = process.communicate(timeout=PLAY_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise LabError(f"{playbook} took more than {PLAY_SECONDS:.0f} s") from None
         seconds = time.monotonic() - began
         with (self.folder / "plays.log").open("a") as log:
-            log.write(f"$ {' '.join(command)}\n{done.stdout}{done.stderr}\n[{seconds:.1f} s]\n")
+            log.write(f"$ {playbook} {' '.join(options)}\n{output}\n[{seconds:.1f} s]\n")
         lines = [json.loads(line) for line in report.read_text().splitlines()] if report.exists() else []
         recap = next((line["recap"] for line in lines if "recap" in line), {})
-        tasks = [line for line in lines if "task" not in line and "recap" not in line]
-        return Result(done.returncode, done.stdout + done.stderr, seconds, recap, tasks)
+        tasks = [line for line in lines if "recap" not in line]
+        return Result(process.returncode, output, seconds, recap, tasks)
 
 
 def clear_all() -> None:
