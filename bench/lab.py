@@ -1,11 +1,12 @@
 """A lab from bare hosts, and what goes wrong in one: seconds of a first and a second play, with and without a way out.
 
 ``python -m bench.lab [--json FILE] [--quick] [--peer-roles DIR]`` ends within 30 minutes and needs a Docker Engine
-(``tests/engine_setup.sh start``). Hosts are containers with systemd, addresses of their own and real SSH; all share this
-machine's cores. Packages and wheels come from a bundle on this machine, as from a cache.
+(``tests/engine_setup.sh start``). Hosts are containers with systemd, addresses of their own and real SSH; all share
+this machine's cores. Packages and wheels come from a bundle on this machine, as from a cache.
 
-A first run counts from bare hosts to a task completed on the host queue and one on the container queue. ``--peer-roles``
-names a folder with roles of others (``geerlingguy.docker``), which is played on a bare host beside our role docker.
+A first run counts from bare hosts to a task completed on the host queue and one on the container queue.
+``--peer-roles`` names a folder with roles of others (``geerlingguy.docker``), played on a
+bare host beside our role docker.
 """
 
 from __future__ import annotations
