@@ -1,6 +1,7 @@
 """The role nvidia on a host with systemd and apt. **Simulated**: GPU, driver, toolkit and engine are stand-ins.
 
-The stand-ins are packages of a repository on the host. No driver is ever loaded: what is tested is what the role refuses, asks, writes and leaves alone.
+The stand-ins are packages of a repository on the host. No driver is ever loaded: what is tested is what the role
+refuses, asks, writes and leaves alone.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ VERIFY = """
         tasks_from: verify
 """
 SYS, MODULES = "/srv/sys", "/srv/modules"
-#: Answers as the real one does to the options that the role uses, and forgets its modes at a restart, as the driver does.
+#: Answers as the real one does to the options that the role uses; a restart takes its modes, as the driver's.
 SMI = """#!/bin/sh
 version=$(cat /srv/sys/module/nvidia/version 2>/dev/null)
 [ -n "$version" ] || { echo "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver."; exit 9; }
@@ -155,7 +156,7 @@ def bare(make_lab: Callable[..., Lab], tmp_path_factory: pytest.TempPathFactory)
         ("rm {0}/bus/pci/devices/0000:01:00.0/vendor", "has no NVIDIA GPU on its PCI bus"),
         ("mkdir -p {0}/module/nouveau", "nouveau holds the GPU"),
         (
-            "mkdir -p {0}/firmware/efi/efivars && cd {0}/firmware/efi/efivars && printf '\\6\\0\\0\\0\\1' >SecureBoot-8be4",
+            "e={0}/firmware/efi/efivars; mkdir -p $e && printf '\\6\\0\\0\\0\\1' >$e/SecureBoot-8be4df61",
             "Secure boot is on",
         ),
         (
