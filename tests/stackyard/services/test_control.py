@@ -13,12 +13,26 @@ import pytest
 from stackyard.clearml import connection
 from stackyard.clearml.client import Client, ServerError
 from stackyard.errors import StackyardError
+from stackyard.services import control
 from stackyard.services.files import FINISH
+from tests.installation.agents import connection_of
 from tests.stackyard.services.conftest import UNTIL, Yard
 from tests.stackyard_server.running import running_server
 from tests.waiting import PATIENCE_SECONDS, until
 
 pytestmark = pytest.mark.whole
+
+
+def test_a_queue_that_another_machine_makes_at_the_same_moment_is_taken() -> None:
+    said: list[str] = []
+    with running_server() as server, Client(connection_of(server)) as client:
+        id = client.call("queues.create", name="night")["id"]
+        assert control._make_queue(client, "night", [], said.append)["id"] == id
+        assert said == []
+        made = control._make_queue(client, "day", [], said.append)
+        assert (made["metadata"], said) == ({}, ["queue day made"])
+        with pytest.raises(ServerError):
+            control._make_queue(client, "", [], said.append)
 
 
 @pytest.mark.promise("keys-administer-nothing")
@@ -30,6 +44,7 @@ def test_up_works_twice_runs_a_task_and_down_leaves_nothing(
     assert first["admin"]["login"] == "admin"
     assert (first["slots"], first["problems"]) == (["cpu-0"], [])
     pids = (yard.slot()["pid"], yard.files.holder())
+    assert [slot["outdated"] for slot in yard.status()["slots"]] == [False]
     again = yard.up()
     assert again["server"] == first["server"]
     assert again["admin"] is None, "shown once"

@@ -218,6 +218,24 @@ def test_without_an_engine_every_command_says_so(
         assert error.count("\n") == 1
 
 
+def test_a_task_of_a_lab_names_an_image_by_what_every_machine_has(fake: StackSpec, depot: Depot) -> None:
+    """Built on each machine by itself, the same stack's images have ids of their own."""
+    assert images.reference(fake, depot.settings, elsewhere=False) is None
+    by_name = images.reference(fake, depot.settings, elsewhere=True)
+    assert by_name == f"stackyard/{NAME}:{fake.digest[:12]}"
+    entry = {
+        **{"image_id": "sha256:" + "1" * 64, "stack_digest": fake.digest, "python": PYTHON, "base": "b"},
+        **{"base_id": "sha256:" + "2" * 64, "tag": by_name, "built_at": "now", "size_bytes": 1},
+    }
+    depot.home.mkdir(exist_ok=True)
+    (depot.home / "images.json").write_text(json.dumps({NAME: entry}))
+    assert images.reference(fake, depot.settings, elsewhere=False) == f"stackyard/{NAME}@{entry['image_id']}"
+    assert images.reference(fake, depot.settings, elsewhere=True) == by_name
+    served = "registry.example/x@sha256:" + "3" * 64
+    (depot.home / "images.json").write_text(json.dumps({NAME: {**entry, "repo_digests": [served]}}))
+    assert images.reference(fake, depot.settings, elsewhere=True) == served
+
+
 def test_a_damaged_record_is_named(depot: Depot) -> None:
     depot.home.mkdir(exist_ok=True)
     (depot.home / "images.json").write_text('{"x": 1}')
