@@ -85,7 +85,7 @@ def test_a_lab_is_taken_down_and_its_data_stay(yard: Yard) -> None:
     yard.good("playbooks/uninstall.yml", lab_uninstall=True)
     for host in yard.lab.hosts.values():
         assert host.shell("systemctl list-units 'stackyard*' --no-legend --all") == ""
-        assert host.shell("pgrep -f /opt/stackyard || true") == ""
+        assert host.shell("pgrep -f '[/]opt/stackyard' || true") == ""
     assert yard.head.succeeds("test -s /var/lib/stackyard-server/server.sqlite")
     yard.good("playbooks/uninstall.yml", lab_uninstall=True, lab_remove_data=True)
     assert not yard.head.succeeds("test -e /var/lib/stackyard-server || test -e /etc/stackyard")

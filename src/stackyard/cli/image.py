@@ -172,6 +172,20 @@ def verify_command(names: Names = None, as_json: Json = False) -> None:
         )
 
 
+@app.command("adopt")
+def adopt_command(names: Names = None, as_json: Json = False) -> None:
+    """Take up images that another machine built and `docker load` brought; the default stack's if none is named."""
+    settings = Settings.from_environment()
+    taken = []
+    for stack in _chosen(names, [stacks.DEFAULT]):
+        image = images.adopt(stack, settings, lambda text: typer.echo(text, err=True))
+        taken.append(_facts(image))
+        if not as_json:
+            typer.echo(f"{stack.name}: {image.image_id}")
+    if as_json:
+        typer.echo(json.dumps({"images": taken}, indent=1))
+
+
 @app.command("remove")
 def remove_command(
     names: Names = None,

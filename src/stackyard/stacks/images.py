@@ -26,7 +26,16 @@ from stackyard.errors import BadInputError, NotRunnableError, StackyardError
 from stackyard.machine import docker_engine
 from stackyard.machine.docker_engine import Engine
 from stackyard.settings import Settings
-from stackyard.stacks import definition, environment, hook, indexes, process, verification, wheelhouse
+from stackyard.stacks import (
+    definition,
+    environment,
+    hook,
+    indexes,
+    process,
+    pythons,
+    verification,
+    wheelhouse,
+)
 from stackyard.stacks.definition import LOCK_FILE, StackSpec
 from stackyard.stacks.installation import Progress
 from stackyard_task.records import RecordError, from_json, parse, read_json, write_json
@@ -214,6 +223,43 @@ def build(
     built = _described(stack, engine, image_id, base, tag)
     _keep(settings, {built.stack: built})
     return built
+
+
+def adopt(stack: StackSpec, settings: Settings, progress: Progress | None = None) -> StackImage:
+    """Record an image of ``stack`` that was built on another machine and loaded here, once it was verified.
+
+    So several machines run the very same image, with one id.
+
+    Args:
+        stack: what the image has to hold.
+        settings: where images are recorded.
+        progress: called with one line whenever there is something new to show.
+
+    Raises:
+        BadInputError: the engine has no image that was built of this stack as it is defined.
+        StackyardError: what it holds is not what is pinned.
+    """
+    say = progress or (lambda text: None)
+    engine = docker_engine.connect()
+    for minor in pythons.MINORS:
+        spec = _defined_for(stack, minor)
+        found = [image for image in engine.images(label=f"{DIGEST_LABEL}={spec.digest}") if image.tags]
+        if spec.python == minor and found:
+            break
+    else:
+        raise BadInputError(
+            f"the engine has no image of {stack.name} as it is defined; load one of another machine: docker load"
+        )
+    image = found[0]
+    say(f"verifying {image.tags[0]}: versions, a tensor operation, every package")
+    checked = verify(spec, image.id, engine)
+    if not checked.ok:
+        raise StackyardError(f"{stack.name}: " + "; ".join(str(m) for m in checked.mismatches))
+    if _tag(spec) not in image.tags:
+        engine.tag(image.id, _tag(spec))
+    taken = _described(spec, engine, image.id, image.tags[0], _tag(spec))
+    _keep(settings, {taken.stack: taken})
+    return taken
 
 
 def verify(stack: StackSpec, image_id: str, engine: Engine) -> verification.Verification:

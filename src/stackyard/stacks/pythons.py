@@ -17,7 +17,7 @@ from stackyard.stacks.process import clean_environment
 ANSWER_SECONDS = 10
 
 #: Those that the task's side runs on.
-_MINORS = tuple(f"3.{number}" for number in range(9, 15))
+MINORS = tuple(f"3.{number}" for number in range(9, 15))
 
 _QUESTION = (
     "import sys\n"
@@ -65,7 +65,7 @@ def find(minor: str, environment: Mapping[str, str] | None = None) -> Path:
 def every() -> dict[str, Path]:
     """The interpreters of this machine that can make environments: "3.11" -> its path."""
     found = {}
-    for minor in _MINORS:
+    for minor in MINORS:
         with contextlib.suppress(NotRunnableError):
             found[minor] = find(minor)
     return found

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from stackyard import stacks
 from stackyard.cli import main
 from stackyard.errors import BadInputError, NotRunnableError, StackyardError
 from stackyard.machine.docker_engine import Engine
+from stackyard.settings import Settings
 from stackyard.stacks import definition, derived, images
 from stackyard.stacks.definition import StackSpec
 from stackyard.stacks.images import BuildOptions
@@ -102,6 +104,13 @@ def test_an_image_is_built_without_network_verified_recorded_and_removed(
     assert labels[images.HOME_LABEL] == images.mark(depot.settings), (
         "of several homes on an engine, this one's"
     )
+
+    # Another installation takes it up, as after `docker load`: the same image, with the same id.
+    other = Settings(home=depot.home.parent / "other")
+    assert images.adopt(fake, other).image_id == image.image_id
+    assert images.recorded(other)[NAME].tag == image.tag
+    with pytest.raises(BadInputError, match="the engine has no image of fake-stack as it is defined"):
+        images.adopt(replace(fake, digest="0" * 64), other)
 
     # Its check compares with the definition as it is now.
     assert main.run(["stack", "image", "verify"]) == 0
