@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from tests.lab.hosts import Host, Lab, Result
+from tests.lab.repository import control, simulate_packages
 
 PLAY = """
 - hosts: all
@@ -71,43 +72,6 @@ PACKAGES = {
     "docker.io": ("/lib/systemd/system/docker.service", UNIT),
     "iptables": ("", ""),
 }
-REPOSITORY = """set -e
-cd /srv/repository
-for folder in */; do
-  name=${folder%/}
-  dpkg-deb --root-owner-group --build "$name" "$name.deb" >/dev/null
-  dpkg-deb -f "$name.deb"
-  echo "Filename: ./$name.deb"
-  echo "Size: $(stat -c %s "$name.deb")"
-  echo "SHA256: $(sha256sum "$name.deb" | cut -d' ' -f1)"
-  echo
-done >Packages
-"""
-
-
-def control(name: str, version: str) -> str:
-    """What a package says of itself."""
-    words = {
-        "Package": name,
-        "Version": version,
-        "Architecture": "all",
-        "Maintainer": "none",
-        "Description": "simulated",
-    }
-    return "".join(f"{word}: {value}\n" for word, value in words.items())
-
-
-def simulate_packages(host: Host, version: str) -> None:
-    """Make the only repository of a host, with the stand-ins in one version."""
-    host.shell("rm -rf /srv/repository /etc/apt/sources.list /etc/apt/sources.list.d/*")
-    for name, (path, text) in PACKAGES.items():
-        folder = f"/srv/repository/{name}"
-        host.put(f"{folder}/DEBIAN/control", control(name, version))
-        if path:
-            host.put(folder + path, text, "0755" if "/bin/" in path else "0644")
-    host.shell(REPOSITORY)
-    host.put("/etc/apt/sources.list", "deb [trusted=yes] file:/srv/repository ./\n")
-    host.shell("apt-get -qq update")
 
 
 def simulate_gpu(host: Host, root: str = SYS) -> None:
@@ -145,7 +109,7 @@ class Simulated:
 @pytest.fixture(scope="module")
 def bare(make_lab: Callable[..., Lab], tmp_path_factory: pytest.TempPathFactory) -> Simulated:
     lab = make_lab(["worker"])
-    simulate_packages(lab.hosts["worker"], "535.216.01-1")
+    simulate_packages(lab.hosts["worker"], PACKAGES, "535.216.01-1")
     simulate_gpu(lab.hosts["worker"])
     return Simulated(lab, tmp_path_factory.mktemp("play"))
 
