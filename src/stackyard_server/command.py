@@ -2,7 +2,7 @@
 
 ``stackyard-server`` where this package is alone; ``stackyard server`` mounts the same commands. Everything is done by
 ``admin``, imported when a command runs, so that a help text needs no more than typer. What differs between the two
-programs is in ``mount``.
+programs is what ``mount`` is told.
 """
 
 from __future__ import annotations
@@ -10,16 +10,15 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.main import get_command
 
-from . import once, started
+from . import mounted, once, people, started
+from .mounted import Folder, FromStdin, Json, Mount, Prompt, RefusedError, door, folder_of
+from .mounted import named_folder as named_folder
 from .program import COMMAND, hint, version
 
 if TYPE_CHECKING:
@@ -27,83 +26,18 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 
-
-class RefusedError(Exception):
-    """What was asked cannot be done; the message is the whole sentence. ``usage``: the input is at fault."""
-
-    def __init__(self, message: str, usage: bool = False) -> None:
-        super().__init__(message)
-        self.usage = usage
-
-
-@dataclass
-class Mount:
-    """What the program decides that has these commands."""
-
-    #: Where the data folder ``server`` lies if neither option nor variable names one.
-    home: Callable[[], Path] = lambda: Path(os.environ.get("STACKYARD_HOME") or ".stackyard")
-    #: (message, whether the input is at fault) -> the error that ends the program with that sentence.
-    refusal: Callable[[str, bool], Exception] = RefusedError
-    #: Called before the server's code is loaded: raises where its libraries are missing.
-    check: Callable[[], None] = lambda: None
-
-
-mount = Mount()
-
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-users = typer.Typer(help="Who may come in.", no_args_is_help=True, pretty_exceptions_enable=False)
-credentials = typer.Typer(
-    help="Access keys for the SDK and agents.", no_args_is_help=True, pretty_exceptions_enable=False
-)
-app.add_typer(users, name="user")
-app.add_typer(credentials, name="credentials")
+app.add_typer(people.users, name="user")
+app.add_typer(people.credentials, name="credentials")
 
 
-def named_folder(text: str) -> Path:
-    """A folder as an option names it: an empty text is none, not the current folder."""
-    if not text:
-        raise typer.BadParameter("it is empty; expected a folder")
-    return Path(text)
-
-
-Folder = Annotated[
-    Path | None,
-    typer.Option(
-        "--folder",
-        parser=named_folder,
-        metavar="DIR",
-        help="Data folder; default: $STACKYARD_SERVER_FOLDER, else HOME/server.",
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
-Login = Annotated[str, typer.Argument(help="The user's login, id or name.", metavar="LOGIN")]
-Role = Annotated[str, typer.Option("--role", help="admin, user or readonly.")]
-FromStdin = Annotated[
-    bool, typer.Option("--password-stdin", help="Read the password from the first line of stdin.")
-]
-Prompt = Annotated[bool, typer.Option("--prompt", help="Ask for the password on the terminal.")]
-
-
-def folder_of(given: Path | None) -> Path:
-    """The data folder: --folder, else $STACKYARD_SERVER_FOLDER, else ``server`` in Stackyard's home."""
-    named = given or os.environ.get("STACKYARD_SERVER_FOLDER") or mount.home() / "server"
-    return Path(named).expanduser().absolute()
-
-
-@contextmanager
-def _admin() -> Iterator[admin_module]:  # type: ignore[valid-type]
-    """The server's door; its errors become the program's."""
-    mount.check()
-    from . import admin
-
-    try:
-        yield admin
-    except admin.AdminError as error:
-        raise mount.refusal(str(error), error.usage) from error
+def mount(told: Mount) -> None:
+    """Have the commands behave as the program that mounts them decides."""
+    mounted.mount = told
 
 
 @app.command()
@@ -142,7 +76,7 @@ def start(
         "tls_key": _absolute(tls_key),
     }
     options = {name: value for name, value in options.items() if value is not None}
-    with _admin() as admin:
+    with door() as admin:
         if background:
             word = admin.start_background(where, options)
             started.say(word, where, as_json, folder_of(None))
@@ -166,8 +100,8 @@ def _absolute(path: Path | None) -> str | None:
 def init(prompt: Prompt = False, password_stdin: FromStdin = False, folder: Folder = None) -> None:
     """Make a data folder and its administrator, and start nothing. One that has an administrator stays as it is."""
     where = folder_of(folder)
-    with _admin() as admin:
-        password, made = _password(admin, prompt, password_stdin)
+    with door() as admin:
+        password, made = mounted.password(admin, prompt, password_stdin)
         login = admin.found(where, password)
     if login is None:
         typer.echo(f"{where} has an administrator already: nothing was changed")
@@ -182,7 +116,7 @@ def init(prompt: Prompt = False, password_stdin: FromStdin = False, folder: Fold
 def status(folder: Folder = None, as_json: Json = False) -> None:
     """Show what runs, what it holds, and what is wrong. Exit status 1 when no server runs."""
     where = folder_of(folder)
-    with _admin() as admin:
+    with door() as admin:
         found = admin.status(where)
     if as_json:
         typer.echo(json.dumps(found, indent=1))
@@ -216,7 +150,7 @@ def _show_status(found: dict[str, Any]) -> None:
 def stop(folder: Folder = None) -> None:
     """Ask the server to end, and wait until it has."""
     where = folder_of(folder)
-    with _admin() as admin:
+    with door() as admin:
         pid = admin.stop(where)
     typer.echo("no server runs on this folder" if pid is None else f"stopped (process {pid})")
 
@@ -240,173 +174,9 @@ def config(
         replace = typer.confirm(f"{path} is there already. Replace it?", err=True)
         if not replace:
             raise typer.Exit(1)
-    with _admin() as admin:
+    with door() as admin:
         key = admin.write_client_config(where, path, user, replace, host)
     typer.echo(f"wrote {path} with the new key {key.access_key} of {user}")
-
-
-# --- users ---
-
-
-@users.command("add")
-def add_user(
-    login: Login,
-    name: Annotated[str | None, typer.Option(help="As others see it; default: the login.")] = None,
-    role: Role = "user",
-    prompt: Prompt = False,
-    password_stdin: FromStdin = False,
-    folder: Folder = None,
-) -> None:
-    """Add a user; without --prompt or --password-stdin a password is made and shown once."""
-    with _admin() as admin:
-        password, made = _password(admin, prompt, password_stdin)
-        admin.add_user(folder_of(folder), login, name, role, password)
-    typer.echo(f"added {login} ({role})")
-    if made:
-        typer.echo(f"password, shown once: {password}")
-
-
-@users.command("list")
-def list_users(folder: Folder = None, as_json: Json = False) -> None:
-    """Show every user."""
-    with _admin() as admin:
-        rows = admin.list_users(folder_of(folder))
-    if as_json:
-        typer.echo(json.dumps({"users": rows}, indent=1))
-        return
-    for row in rows:
-        state = "  disabled" if row["disabled"] else ""
-        typer.echo(
-            f"{row['login'] or '-':20s} {row['role']:9s} {row['keys']:3d} keys  {row['name']}  {row['id']}{state}"
-        )
-
-
-@users.command("remove")
-def remove_user(
-    login: Login,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    folder: Folder = None,
-) -> None:
-    """Remove a user with their keys and sessions; what they made stays. Asks first."""
-    if not yes and not typer.confirm(f"Remove {login}?", err=True):
-        raise typer.Exit(1)
-    with _admin() as admin:
-        admin.remove_user(folder_of(folder), login)
-    typer.echo(f"removed {login}")
-
-
-@users.command("role")
-def set_role(
-    login: Login,
-    role: Annotated[str, typer.Argument(help="admin, user or readonly.")],
-    folder: Folder = None,
-) -> None:
-    """Give a user another role; their sessions end."""
-    with _admin() as admin:
-        admin.set_role(folder_of(folder), login, role)
-    typer.echo(f"{login} is {role} now")
-
-
-@users.command("disable")
-def disable_user(login: Login, folder: Folder = None) -> None:
-    """Lock a user out: sessions end at once, password and keys are refused."""
-    with _admin() as admin:
-        admin.disable_user(folder_of(folder), login)
-    typer.echo(f"{login} is locked out")
-
-
-@users.command("enable")
-def enable_user(login: Login, folder: Folder = None) -> None:
-    """Let a disabled user in again; ended sessions stay ended."""
-    with _admin() as admin:
-        admin.enable_user(folder_of(folder), login)
-    typer.echo(f"{login} may come in again")
-
-
-@users.command("end-sessions")
-def end_sessions(login: Login, folder: Folder = None) -> None:
-    """End every session of a user; password and keys stay good."""
-    with _admin() as admin:
-        admin.end_sessions(folder_of(folder), login)
-    typer.echo(f"the sessions of {login} ended")
-
-
-@users.command("password")
-def set_password(
-    login: Login, prompt: Prompt = False, password_stdin: FromStdin = False, folder: Folder = None
-) -> None:
-    """Give a user another password; their sessions end."""
-    with _admin() as admin:
-        password, made = _password(admin, prompt, password_stdin)
-        admin.set_password(folder_of(folder), login, password)
-    typer.echo(f"{login} has another password" + (f", shown once: {password}" if made else ""))
-
-
-def _password(admin: Any, prompt: bool, from_stdin: bool) -> tuple[str, bool]:
-    """(password, whether it was made here)."""
-    if prompt and from_stdin:
-        raise mount.refusal("--prompt and --password-stdin exclude each other; give one", True)
-    if from_stdin:
-        password = sys.stdin.readline().rstrip("\r\n")
-        if not password:
-            raise mount.refusal("stdin holds no password on its first line", True)
-        return password, False
-    if prompt:
-        return typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True), False
-    return admin.generate_password(), True
-
-
-# --- access keys ---
-
-
-@credentials.command("create")
-def create_credentials(
-    login: Login,
-    label: Annotated[str | None, typer.Option(help="What it is for.")] = None,
-    folder: Folder = None,
-    as_json: Json = False,
-) -> None:
-    """Make an access key; its secret is shown once."""
-    with _admin() as admin:
-        key = admin.add_credentials(folder_of(folder), login, label)
-    if as_json:
-        typer.echo(json.dumps(vars(key)))
-    else:
-        typer.echo(f"access key  {key.access_key}\nsecret key  {key.secret_key}  (shown once)")
-
-
-@credentials.command("list")
-def list_credentials(
-    login: Annotated[
-        str | None,
-        typer.Argument(help="A user whose keys to show; without it those of all.", metavar="[LOGIN]"),
-    ] = None,
-    folder: Folder = None,
-    as_json: Json = False,
-) -> None:
-    """Show access keys, never their secrets."""
-    with _admin() as admin:
-        rows = admin.list_credentials(folder_of(folder), login)
-    if as_json:
-        typer.echo(json.dumps({"credentials": rows}, indent=1))
-        return
-    for row in rows:
-        used = f"used {row['last_used_at']}" if row["last_used_at"] else "never used"
-        typer.echo(f"{row['access_key']}  {row['user']:20s} {used}  {row['label'] or ''}")
-
-
-@credentials.command("revoke")
-def revoke_credentials(
-    access_key: Annotated[str, typer.Argument(metavar="KEY", help="The access key, not its secret.")],
-    folder: Folder = None,
-) -> None:
-    """Take an access key away; tokens made with it end at once."""
-    with _admin() as admin:
-        admin.revoke_credentials(folder_of(folder), access_key)
-    typer.echo(f"revoked {access_key}")
-
-
-# --- upkeep ---
 
 
 @app.command()
@@ -416,7 +186,7 @@ def backup(
     as_json: Json = False,
 ) -> None:
     """Copy rows and files to a new folder; the server may run."""
-    with _admin() as admin:
+    with door() as admin:
         manifest = admin.backup(folder_of(folder), target)
     if as_json:
         typer.echo(json.dumps(manifest, indent=1))
@@ -445,7 +215,7 @@ def restore(
 ) -> None:
     """Put a backup into an empty data folder, once all of it was checked."""
     where = folder_of(folder)
-    with _admin() as admin:
+    with door() as admin:
         found = admin.restore(source, where, verify_copy, digest)
     if as_json:
         typer.echo(json.dumps(found, indent=1))
@@ -467,7 +237,7 @@ def restore(
 def verify(folder: Folder = None, as_json: Json = False) -> None:
     """Check rows, references, files and hashes; the server may run."""
     where = folder_of(folder)
-    with _admin() as admin:
+    with door() as admin:
         found = admin.verify(where)
     if as_json:
         typer.echo(json.dumps(found, indent=1))
@@ -496,7 +266,7 @@ def reconcile(
 ) -> None:
     """Take a database and contents that are apart as they are; removes nothing from the disk."""
     where = folder_of(folder)
-    with _admin() as admin:
+    with door() as admin:
         found = admin.reconcile(where, dry_run)
     if as_json:
         typer.echo(json.dumps(found, indent=1))
@@ -515,7 +285,7 @@ def _fail_on_problems(found: dict[str, Any]) -> None:
     if problems:
         for problem in problems[1:]:
             typer.echo(problem, err=True)
-        raise mount.refusal(f"{problems[0]} ({len(problems)} found)", False)
+        raise mounted.mount.refusal(f"{problems[0]} ({len(problems)} found)", False)
 
 
 @app.command()
@@ -529,7 +299,7 @@ def gc(
     as_json: Json = False,
 ) -> None:
     """Remove what nothing needs any more; the server may run."""
-    with _admin() as admin:
+    with door() as admin:
         found = admin.collect_garbage(folder_of(folder), dry_run, outside)
     if as_json:
         typer.echo(json.dumps(found, indent=1))

@@ -8,9 +8,11 @@ from stackyard.settings import Settings
 from stackyard_server import command
 
 app = command.app
-command.mount = command.Mount(
-    home=lambda: Settings.from_environment().home,
-    refusal=lambda message, usage: (BadInputError if usage else StackyardError)(message),
-    check=lambda: extras.check("server", "the embedded server cannot be used"),
+command.mount(
+    command.Mount(
+        home=lambda: Settings.from_environment().home,
+        refusal=lambda message, usage: (BadInputError if usage else StackyardError)(message),
+        check=lambda: extras.check("server", "the embedded server cannot be used"),
+    )
 )
 folder_of = command.folder_of
