@@ -207,7 +207,17 @@ def test_our_side_follows_the_table(path: Path) -> None:
 
 def test_nobody_asks_for_a_deployment_by_name() -> None:
     """Which deployments there are, and which is the default, stands in ``launch/installed.py`` alone."""
-    files = ("bare", "agent", "container", "dispatch", "offer", "slurm", "kubernetes", "scheduled")
+    files = (
+        "bare",
+        "agent",
+        "container",
+        "dispatch",
+        "offer",
+        "slurm",
+        "kubernetes",
+        "scheduled",
+        "scheduled_deployment",
+    )
     ours = {f"stackyard.launch.{name}" for name in files}
     for path in modules("stackyard"):
         if room(path) != "launch":

@@ -431,6 +431,23 @@ class RunRecord:
     api_version: int = API_VERSION
 
 
+def failed(task: TaskSpec, started_at: str, finished_at: str, failure: Failure) -> RunRecord:
+    """The record of a run that left none itself: what it was, and why it failed."""
+    return RunRecord(
+        run_id=task.run_id,
+        workload=task.workload,
+        status="failed",
+        started_at=started_at,
+        finished_at=finished_at,
+        scenario=task.scenario,
+        cell=task.cell,
+        block=task.block,
+        warm_up=task.warm_up,
+        failure=failure,
+        parameters=task.parameters,
+    )
+
+
 def status_of(record: RunRecord) -> str:
     """The status of a record, by what it says of its end."""
     if record.failure is not None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
-import json
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
@@ -21,7 +20,7 @@ from stackyard.clearml import collecting
 from stackyard.clearml.client import FINAL, Client, ServerError, UnreachableError
 from stackyard.clearml.sending import Filing, Repository, Sender, container_arguments
 from stackyard.errors import StackyardError
-from stackyard.launch import InDoubtError, Launcher, LaunchError, Place
+from stackyard.launch import InDoubtError, Launcher, LaunchError, Place, waiting
 from stackyard.launch.deployment import Deployment, Premises
 from stackyard.launch.offer import Offer
 from stackyard.machine.hardware import why_not as machine_lacks
@@ -190,7 +189,7 @@ class DispatchLauncher:
             found = self._sender.client.call("tasks.get_all", id=[id], only_fields=["id", "status"])["tasks"]
             if not found or found[0]["status"] == "created":
                 return None
-            if self._is_of(task, place):
+            if waiting.is_of(task, place):
                 return self._run(id, task, place, None)
             if found[0]["status"] not in FINAL:
                 self._end(id)
@@ -199,15 +198,6 @@ class DispatchLauncher:
                 f"{error} Task {id} of an earlier start may still run, so it is not started a second time"
             ) from error
         return None
-
-    @staticmethod
-    def _is_of(task: TaskSpec, place: Place) -> bool:
-        """Whether an earlier submitter sent this very task."""
-        try:
-            earlier = records.read_json(TaskSpec, place.folder / records.TASK_FILE)
-        except RecordError:
-            return False
-        return records.to_json(earlier) == records.to_json(task)
 
     def _end(self, id: str) -> None:
         """Take a task that is asked for no more from whoever has it."""
@@ -396,17 +386,11 @@ class DispatchedRun:
         """Leave a record of a run that left none itself."""
         spec, now = self._spec, datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")
         task = task or {"id": self.id}
-        record = RunRecord(
-            run_id=spec.run_id,
-            workload=spec.workload,
-            status="failed",
-            started_at=str(task.get("started") or self._told.enqueued_at or now),
-            finished_at=str(task.get("completed") or now),
-            scenario=spec.scenario,
-            cell=spec.cell,
-            block=spec.block,
-            warm_up=spec.warm_up,
-            failure=failure,
+        record = records.failed(
+            spec,
+            str(task.get("started") or self._told.enqueued_at or now),
+            str(task.get("completed") or now),
+            failure,
         )
         self._write(collecting.complete(record, spec, task, self._told))
         return 1
@@ -495,9 +479,5 @@ class DispatchedRun:
         if shown == self._shown:
             return
         self._shown = shown
-        empty = {"done": None, "total": None, "unit": None, "loss": None}
-        elapsed = {"elapsed_seconds": shown.get("elapsed_seconds") or round(self._clock() - self._began, 1)}
-        part = self._folder / f".{records.PROGRESS_FILE}"
-        with contextlib.suppress(OSError):  # a full disk is noticed when the record is written
-            part.write_text(json.dumps({**empty, **shown, **elapsed}) + "\n", encoding="utf-8")
-            part.replace(self._folder / records.PROGRESS_FILE)
+        elapsed = shown.get("elapsed_seconds") or self._clock() - self._began
+        waiting.show(self._folder, shown, elapsed)

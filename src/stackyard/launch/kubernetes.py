@@ -19,28 +19,22 @@ from stackyard.launch import InDoubtError, LaunchError, Place, cluster_settings
 from stackyard.launch import kubernetes_commands as commands
 from stackyard.launch import kubernetes_manifest as manifest
 from stackyard.launch.cluster_settings import KubernetesSettings
-from stackyard.launch.deployment import Deployment
 from stackyard.launch.kubernetes_commands import Node
 from stackyard.launch.outside_programs import RefusedError
-from stackyard.launch.scheduled import Board, ScheduledLauncher, Scheduler, Seen, SilentError
+from stackyard.launch.scheduled import Scheduler, Seen, SilentError
+from stackyard.launch.scheduled_deployment import ScheduledDeployment
 from stackyard.machine.hardware_spec import HardwareSpec
 from stackyard.stacks import images
 from stackyard.workloads.environment import clean_environment
 from stackyard_task.records import TaskSpec
 
 
-class KubernetesDeployment(Deployment):
+class KubernetesDeployment(ScheduledDeployment):
     """Runs are Jobs of the cluster that ``kubectl`` on this machine speaks to."""
 
     name = "kubernetes"
     about = "Kubernetes runs it as a Job in its stack's image (never run against a real cluster)"
-    elsewhere = True
     in_container = True
-    #: A container has no cgroup that the supervisor may write to.
-    measured_by_cgroup = False
-    can_be_taken_up = True
-    tried_again = True
-    waits_in_queue = True
     #: What a pod gets that is to end, and the way there and back.
     stop_seconds = manifest.STOP_SECONDS + 30.0
 
@@ -65,23 +59,14 @@ class KubernetesDeployment(Deployment):
         except BadInputError:
             return "a namespace"
 
-    def launcher(self, gpus: int) -> ScheduledLauncher:
-        """What submits runs that need so many GPUs.
+    def scheduler(self, gpus: int) -> Kubernetes:
+        """The cluster, for runs that need so many GPUs."""
+        return Kubernetes(self.settings, gpus, self._image)
 
-        Raises:
-            BadInputError: clusters.toml cannot be used.
-        """
-        if gpus not in self._launchers:
-            scheduler = Kubernetes(self.settings, gpus, self._image)
-            self._launchers[gpus] = ScheduledLauncher(scheduler, self._board)
-        return self._launchers[gpus]
-
-    def environment(self, gpus: int) -> Mapping[str, str]:
-        """Which GPUs a run sees is the cluster's to say; that it sees none is said here."""
-        return {} if gpus else {"CUDA_VISIBLE_DEVICES": ""}
-
-    def warm(self, stack: str, code: Path) -> None:
-        """Nothing: which node a run gets is not known before. A warm-up run of the scenario pulls the image once."""
+    @property
+    def poll_seconds(self) -> float:
+        """As clusters.toml says."""
+        return self.settings.poll_seconds
 
     @functools.cached_property
     def settings(self) -> KubernetesSettings:
@@ -93,15 +78,6 @@ class KubernetesDeployment(Deployment):
         return cluster_settings.kubernetes(self.premises.settings)
 
     # -- underneath ----------------------------------------------------------------------------------
-
-    @functools.cached_property
-    def _launchers(self) -> dict[int, ScheduledLauncher]:
-        return {}
-
-    @functools.cached_property
-    def _board(self) -> Board:
-        """One for all launchers: they ask the same cluster."""
-        return Board(Kubernetes(self.settings, 0, self._image), self.settings.poll_seconds)
 
     @functools.cached_property
     def _nodes(self) -> list[Node] | None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
-import json
 import os
 import re
 import secrets
@@ -23,7 +22,7 @@ from pathlib import Path
 from typing import Literal
 
 from stackyard.errors import StackyardError
-from stackyard.launch import InDoubtError, LaunchError, Place
+from stackyard.launch import InDoubtError, LaunchError, Place, waiting
 from stackyard.workloads import code_folders
 from stackyard_task import records
 from stackyard_task.records import SUPERVISOR_LOG, Failure, RecordError, RunRecord, TaskSpec
@@ -224,7 +223,7 @@ class ScheduledLauncher:
             id = ticket.id or self._scheduler.find(ticket.name)
             if id is None:
                 return None
-            if self._is_of(task, place):
+            if waiting.is_of(task, place):
                 return self._run(id, task, place)
             self._ended(id)
         except SilentError as error:
@@ -232,15 +231,6 @@ class ScheduledLauncher:
                 f"{error}; run {ticket.name} of an earlier start may go on, so it is not started a second time"
             ) from error
         return None
-
-    @staticmethod
-    def _is_of(task: TaskSpec, place: Place) -> bool:
-        """Whether an earlier runner submitted this very task."""
-        try:
-            earlier = records.read_json(TaskSpec, place.folder / records.TASK_FILE)
-        except RecordError:
-            return False
-        return records.to_json(earlier) == records.to_json(task)
 
     def _ended(self, id: str) -> None:
         """End a run that is asked for no more, and wait until it is gone.
@@ -412,20 +402,7 @@ class ScheduledRun:
 
     def _failed(self, failure: Failure) -> int:
         """Leave a record of a run that left none itself."""
-        spec = self._spec
-        record = RunRecord(
-            run_id=spec.run_id,
-            workload=spec.workload,
-            status="failed",
-            started_at=self._begun_at,
-            finished_at=_now(),
-            scenario=spec.scenario,
-            cell=spec.cell,
-            block=spec.block,
-            warm_up=spec.warm_up,
-            failure=failure,
-            parameters=spec.parameters,
-        )
+        record = records.failed(self._spec, self._begun_at, _now(), failure)
         with contextlib.suppress(FileNotFoundError):  # the run removed its own folder: who waits says so
             records.write_json(record, self._folder / records.RECORD_FILE)
         self._tidy()
@@ -473,12 +450,7 @@ class ScheduledRun:
         if seen.phase != "waiting" or seen.words == self._shown:
             return
         self._shown = seen.words
-        empty = {"done": None, "total": None, "unit": None, "loss": None}
-        elapsed = {"elapsed_seconds": round(self._clock() - self._began, 1)}
-        part = self._folder / f".{records.PROGRESS_FILE}"
-        with contextlib.suppress(OSError):
-            part.write_text(json.dumps({"phase": seen.words, **empty, **elapsed}) + "\n", encoding="utf-8")
-            part.replace(self._folder / records.PROGRESS_FILE)
+        waiting.show(self._folder, {"phase": seen.words}, self._clock() - self._began)
 
 
 def _name(run_id: str) -> str:

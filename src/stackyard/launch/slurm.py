@@ -18,9 +18,9 @@ from stackyard.errors import BadInputError, StackyardError
 from stackyard.launch import InDoubtError, LaunchError, Place, bare, cluster_settings, network_folders
 from stackyard.launch import slurm_commands as commands
 from stackyard.launch.cluster_settings import SlurmSettings
-from stackyard.launch.deployment import Deployment
 from stackyard.launch.outside_programs import RefusedError
-from stackyard.launch.scheduled import Board, ScheduledLauncher, Scheduler, Seen, SilentError
+from stackyard.launch.scheduled import Scheduler, Seen, SilentError
+from stackyard.launch.scheduled_deployment import ScheduledDeployment
 from stackyard.launch.slurm_commands import Node
 from stackyard.machine.hardware_spec import HardwareSpec
 from stackyard.workloads.environment import clean_environment
@@ -35,17 +35,11 @@ _MIB = 2**20
 _OF_THE_NODE = ("TMPDIR",)
 
 
-class SlurmDeployment(Deployment):
+class SlurmDeployment(ScheduledDeployment):
     """Runs are batch jobs of the cluster that ``sbatch`` on this machine submits to."""
 
     name = "slurm"
     about = "Slurm runs it on a node of a cluster"
-    elsewhere = True
-    #: Users of a cluster have no cgroup that they may write to.
-    measured_by_cgroup = False
-    can_be_taken_up = True
-    tried_again = True
-    waits_in_queue = True
     #: A signal goes by way of the controller and the node's daemon.
     stop_seconds = 60.0
 
@@ -70,23 +64,14 @@ class SlurmDeployment(Deployment):
         default = next((node.partition for node in self._known if node.is_default), None)
         return self._told.partition or default or "the default partition"
 
-    def launcher(self, gpus: int) -> ScheduledLauncher:
-        """What submits runs that need so many GPUs.
+    def scheduler(self, gpus: int) -> Slurm:
+        """The cluster, for runs that need so many GPUs."""
+        return Slurm(self.settings, gpus, lambda: self._longest_minutes)
 
-        Raises:
-            BadInputError: clusters.toml cannot be used.
-        """
-        if gpus not in self._launchers:
-            scheduler = Slurm(self.settings, gpus, lambda: self._longest_minutes)
-            self._launchers[gpus] = ScheduledLauncher(scheduler, self._board)
-        return self._launchers[gpus]
-
-    def environment(self, gpus: int) -> Mapping[str, str]:
-        """Which GPUs a run sees is Slurm's to say; that it sees none is said here."""
-        return {} if gpus else {"CUDA_VISIBLE_DEVICES": ""}
-
-    def warm(self, stack: str, code: Path) -> None:
-        """Nothing: which node a run gets is not known before. A warm-up run of the scenario reads the stack once."""
+    @property
+    def poll_seconds(self) -> float:
+        """As clusters.toml says."""
+        return self.settings.poll_seconds
 
     @functools.cached_property
     def settings(self) -> SlurmSettings:
@@ -98,15 +83,6 @@ class SlurmDeployment(Deployment):
         return cluster_settings.slurm(self.premises.settings)
 
     # -- underneath ----------------------------------------------------------------------------------
-
-    @functools.cached_property
-    def _launchers(self) -> dict[int, ScheduledLauncher]:
-        return {}
-
-    @functools.cached_property
-    def _board(self) -> Board:
-        """One for all launchers: they ask the same controller."""
-        return Board(Slurm(self.settings, 0), self.settings.poll_seconds)
 
     @functools.cached_property
     def _nodes(self) -> list[Node]:

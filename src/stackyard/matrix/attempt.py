@@ -129,13 +129,13 @@ class Attempt:
             failure = Failure("infrastructure", str(error))
             self._in_doubt |= isinstance(error, InDoubtError)
             if self._in_doubt:
-                return self._failed(self.task, started_at, failure)
+                return records.failed(self.task, started_at, _now(), failure)
             return self._unrecorded(self.task, self.folder, started_at, failure)
         try:
             status, ended_by = self._watched(started, begun)
         except InDoubtError as error:
             self._in_doubt = True
-            return self._failed(self.task, started_at, Failure("infrastructure", str(error)))
+            return records.failed(self.task, started_at, _now(), Failure("infrastructure", str(error)))
         except BaseException:  # we fail (nobody reads our output, a bug): the run must not go on unseen
             started.interrupt()
             if started.wait(self.deployment.stop_seconds) is None:
@@ -235,26 +235,10 @@ class Attempt:
     @classmethod
     def _unrecorded(cls, task: TaskSpec, folder: Path, started_at: str, failure: Failure) -> RunRecord:
         """The record of a run whose supervisor could not write one, written here."""
-        record = cls._failed(task, started_at, failure)
+        record = records.failed(task, started_at, _now(), failure)
         folder.mkdir(parents=True, exist_ok=True)  # the run may have removed it
         records.write_json(record, folder / records.RECORD_FILE)
         return record
-
-    @staticmethod
-    def _failed(task: TaskSpec, started_at: str, failure: Failure) -> RunRecord:
-        return RunRecord(
-            run_id=task.run_id,
-            workload=task.workload,
-            status="failed",
-            started_at=started_at,
-            finished_at=_now(),
-            scenario=task.scenario,
-            cell=task.cell,
-            block=task.block,
-            warm_up=task.warm_up,
-            failure=failure,
-            parameters=task.parameters,
-        )
 
 
 def _progress(folder: Path) -> Mapping[str, Any] | None:
