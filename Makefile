@@ -91,10 +91,11 @@ compose-check: $(INSTALLED)  ## docker-compose.yml on stand-in images: validated
 lab-test: $(INSTALLED)  ## the playbooks on systemd hosts in containers: real SSH, engine and agents (15 minutes; needs root)
 	@trap 'tests/engine_setup.sh stop' EXIT; tests/engine_setup.sh start; $(RUN) -m pytest -v -ra tests/lab
 
-check: $(INSTALLED)  ## lint, format, types, import directions
+check: $(INSTALLED)  ## lint (Python, playbooks), format, types, import directions
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
+	@cd ansible && PATH="$(CURDIR)/$(VENV)/bin:$$PATH" ansible-lint --offline -q
 	@$(RUN) -m pytest -q tests/test_imports.py
 
 format: $(INSTALLED)  ## format and sort imports
