@@ -154,7 +154,7 @@ def test_an_option_that_may_be_given_once_refuses_a_second_one(capsys: pytest.Ca
                 assert (status, said.out) == (2, ""), words
                 assert said.err == f"stackyard: {given} is given twice; give it once\n", words
                 refused += 1
-    assert refused > 100
+    assert refused > 90
 
 
 def test_what_may_stand_twice_still_may(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
