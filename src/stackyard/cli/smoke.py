@@ -5,6 +5,7 @@ What a lab is checked by after it was set up, changed or restored: the whole way
 
 from __future__ import annotations
 
+import contextlib
 import json
 import tempfile
 import time
@@ -16,7 +17,7 @@ import typer
 
 from stackyard import stacks, workloads
 from stackyard.clearml import connection
-from stackyard.clearml.client import FINAL, Client
+from stackyard.clearml.client import FINAL, Client, ServerError
 from stackyard.clearml.sending import Sender
 from stackyard.clearml.tasks import outcomes, submissions
 from stackyard.clearml.tasks.submissions import InstalledStacks, Wanted
@@ -84,11 +85,13 @@ def smoke_command(
             raise BadInputError(
                 f"{len(queues)} queues and {len(names)} stacks are more than {_MOST_TASKS} tasks; name some"
             )
-        sent = _sent(client, settings, queues, names)
+        sent: dict[str, tuple[str, str]] = {}
         try:
+            _send(client, settings, queues, names, sent)
             _await(client, list(sent), limit)
-        finally:
             rows = [_row(client, id, *of) for id, of in sent.items()]
+        finally:  # also where it is interrupted: no task of it waits in a queue afterwards
+            _withdraw(client, list(sent))
     if as_json:
         typer.echo(json.dumps({"tasks": rows}, indent=1))
     else:
@@ -121,15 +124,18 @@ def _queues(client: Client, wanted: Sequence[str] | None) -> list[str]:
     return found
 
 
-def _sent(
-    client: Client, settings: Settings, queues: list[str], names: list[str]
-) -> dict[str, tuple[str, str]]:
-    """Task id -> (queue, stack), of all that were sent."""
+def _send(
+    client: Client,
+    settings: Settings,
+    queues: list[str],
+    names: list[str],
+    sent: dict[str, tuple[str, str]],
+) -> None:
+    """Send all of them, and note each: task id -> (queue, stack)."""
     known, elsewhere = stacks.load(), not client.connection.is_local
     offer = InstalledStacks({name: images.reference(known[name], settings, elsewhere) for name in known})
     declared = typed.declared(["python", "smoke.py"], code=".")
     catalogue, sender = workloads.load(), Sender(client)
-    sent: dict[str, tuple[str, str]] = {}
     with tempfile.TemporaryDirectory(prefix="stackyard-smoke-") as place:
         Path(place, "smoke.py").write_text(_PROGRAM)
         folder = code_folders.looked_at(
@@ -143,19 +149,28 @@ def _sent(
                 wanted = Wanted(queue=queue, stack=name, name=f"smoke {queue} {name}")
                 done = submissions.submit_command(sender, declared, folder, archive, wanted, origin, offer)
                 sent[done.id] = (queue, name)
-    return sent
+
+
+def _unfinished(client: Client, ids: list[str]) -> list[dict[str, Any]]:
+    """Those tasks that have not ended: id and status."""
+    if not ids:
+        return []
+    found = client.pages("tasks.get_all", "tasks", id=ids, only_fields=["id", "status"], search_hidden=True)
+    return [task for task in found if task["status"] not in FINAL]
 
 
 def _await(client: Client, ids: list[str], seconds: float) -> None:
     """Wait until all tasks have ended, or so long."""
     end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        found = client.pages(
-            "tasks.get_all", "tasks", id=ids, only_fields=["id", "status"], search_hidden=True
-        )
-        if all(task["status"] in FINAL for task in found):
-            return
+    while time.monotonic() < end and _unfinished(client, ids):
         time.sleep(_POLL_SECONDS)
+
+
+def _withdraw(client: Client, ids: list[str]) -> None:
+    """Abort what has not ended."""
+    for task in _unfinished(client, ids):
+        with contextlib.suppress(BadInputError, ServerError):  # it has ended just now
+            submissions.abort(client, task)
 
 
 def _row(client: Client, id: str, queue: str, stack: str) -> dict[str, Any]:

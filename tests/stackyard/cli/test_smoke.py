@@ -60,6 +60,18 @@ def test_a_task_that_does_not_complete_is_said_and_the_exit_status_too(here: Sit
     assert "1 of 1 task did not complete with a record" in done.stderr
 
 
+def test_what_has_not_ended_in_time_is_taken_out_of_its_queue(here: Site) -> None:
+    queue = here.client.call("queues.create", name="asleep")["id"]
+    here.client.call("workers.register", worker="asleep:0", timeout=600, queues=[queue])
+    done = smoke(here, "--queue", "asleep", "--limit", "1", "--json")
+    assert done.returncode == 4
+    (row,) = rows(done)
+    assert row["status"] == "queued"
+    assert here.task(row["task"])["status"] == "stopped"
+    assert here.client.call("queues.get_by_id", queue=queue)["queue"]["entries"] == []
+    here.client.call("workers.unregister", worker="asleep:0")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
