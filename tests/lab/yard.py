@@ -65,7 +65,7 @@ class Yard:
 
     def _task(self, words: str) -> Any:
         settings = "STACKYARD_HOME=/var/cache/stackyard/people REQUESTS_CA_BUNDLE=/etc/stackyard/tls/ca.crt"
-        folder = "mkdir -p /var/cache/stackyard/people/work && cd /var/cache/stackyard/people/work"
+        folder = "mkdir -p /var/cache/stackyard/code && cd /var/cache/stackyard/code"
         command, _space, rest = words.partition(" ")
         told = f"stackyard task {command} --config /etc/stackyard/keys/lab.conf --json {rest}"
         return json.loads(

@@ -5,6 +5,7 @@ from __future__ import annotations
 #: Whatever the roles of ansible/ install by name, on any host.
 _EVERYWHERE = (
     "ca-certificates",
+    "curl",
     "docker.io",
     "git",
     "iptables",
@@ -17,6 +18,7 @@ _EVERYWHERE = (
     "prometheus-process-exporter",
     "python3",
     "python3-apt",
+    "python3-bcrypt",
     "python3-venv",
     "systemd-timesyncd",
 )

@@ -29,3 +29,24 @@ def test_every_suite_that_can_be_asked_for_has_an_engine_a_firewall_and_the_cloc
     engine = set(variables("docker")["docker_packages_of"]["distribution"]["Debian"])
     for suite in debian.SUITES:
         assert {*engine, "nftables", "ca-certificates", "systemd-timesyncd"} <= set(packages.of_debian(suite))
+
+
+def test_what_roles_install_by_name_is_in_every_suite() -> None:
+    found = set()
+    for path in ROLES.glob("*/tasks/*.yml"):
+        for task in _tasks(yaml.safe_load(path.read_text()) or []):
+            asked = task.get("ansible.builtin.apt") or task.get("ansible.builtin.package") or {}
+            names = asked.get("name", [])
+            found |= {
+                name
+                for name in ([names] if isinstance(names, str) else names)
+                if "{" not in name and name.strip()
+            }
+    assert {"prometheus", "curl"} <= found
+    found |= {"git", *variables("shared_storage")["shared_storage_packages_of"]["Debian"].values()}
+    for suite in debian.SUITES:
+        assert found <= set(packages.of_debian(suite))
+
+
+def _tasks(tasks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [inner for task in tasks for inner in (task, *_tasks(task.get("block", [])))]
