@@ -261,6 +261,7 @@ class Lab:
     def inventory(self, groups: Mapping[str, Sequence[str]], variables: Mapping[str, Any]) -> Path:
         """Write an inventory with these groups of hosts, and variables for all of them; its file."""
         ssh = f"-o UserKnownHostsFile={self.folder}/known_hosts -o StrictHostKeyChecking=accept-new"
+        ssh += " -o HashKnownHosts=no"  # ``replace`` looks for an address there
         common: dict[str, Any] = {
             "ansible_user": "root",
             "ansible_ssh_private_key_file": str(self.key),
