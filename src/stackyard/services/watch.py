@@ -220,6 +220,7 @@ class Watch:
                 self._jobs[0]()
             except UnreachableError as error:
                 log.warning("waiting for the server: %s", error)
+                self._renew(error)
                 return
             except ServerError as error:
                 log.error("refused by the server: %s", error)
@@ -230,9 +231,13 @@ class Watch:
             self._jobs.popleft()
 
     def _renew(self, error: StackyardError) -> bool:
-        """Come with the key as it is now, where the server refused the one there was; whether it did."""
+        """Come with the key as it is now, where the server refused the one there was; whether it did.
+
+        A server that shows a certificate of another authority may be a new one: that is read anew, too.
+        """
         refused = isinstance(error, ServerError) and error.code in (UNAUTHORIZED, TOO_MANY)
-        if not refused or self._renewed is None:
+        untrusted = isinstance(error, UnreachableError) and "CERTIFICATE_VERIFY_FAILED" in str(error)
+        if not (refused or untrusted) or self._renewed is None:
             return False
         with suppress(StackyardError):
             self.client = self._renewed()

@@ -45,6 +45,13 @@ def test_a_key_refused_too_often_is_read_again_too_and_still_called_refused() ->
     assert watch.look().fault is None
 
 
+def test_another_authority_of_the_server_is_read_too() -> None:
+    old = Server(False, UnreachableError("[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed"))
+    watch = Watch(old, lambda: [], renewed=lambda: Server(True))  # type: ignore[arg-type, return-value]
+    assert watch.look().silent
+    assert watch.look().fault is None
+
+
 def test_a_server_that_does_not_answer_is_silent() -> None:
     watch = Watch(Server(False, UnreachableError("gone")), lambda: [])  # type: ignore[arg-type]
     assert watch.look().silent
