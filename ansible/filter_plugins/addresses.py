@@ -37,9 +37,15 @@ def _resolved(name: str) -> set[str]:
     return {str(row[4][0]).partition("%")[0] for row in told}
 
 
+def holds_address(networks: Iterable[str], address: str) -> bool:
+    """Whether one of these addresses, networks and names is or holds an address."""
+    one = ipaddress.ip_address(address)
+    return any(one in ipaddress.ip_network(each, strict=False) for each in as_addresses(networks))
+
+
 class FilterModule:
     """What Ansible loads."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """The filters by name."""
-        return {"as_addresses": as_addresses}
+        return {"as_addresses": as_addresses, "holds_address": holds_address}

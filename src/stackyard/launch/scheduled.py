@@ -41,6 +41,9 @@ RELEASE_SECONDS = 60.0
 _ASK_WHY = ("interrupted", "killed")
 _STATUSES = {"completed": 0, "stopped": 4}
 _MOST_NAME = 40
+#: How runs are called, and what a scheduler calls them: a number, or the same name.
+_OUR_NAME = re.compile(r"stackyard-[a-z0-9-]{1,100}")
+_AN_ID = re.compile(r"[0-9]{1,20}|stackyard-[a-z0-9-]{1,100}")
 #: The last words of a supervisor are looked for in so much of what it printed, and are so long at most.
 _LAST_BYTES, _MOST_SAID = 64 << 10, 200
 
@@ -220,12 +223,16 @@ class ScheduledLauncher:
         except RecordError:
             return None
         try:
+            # What ran there may have written it: words that are no run of ours are told to nobody.
+            if not _OUR_NAME.fullmatch(ticket.name) or not _AN_ID.fullmatch(ticket.id or "1"):
+                return None
             id = ticket.id or self._scheduler.find(ticket.name)
             if id is None:
                 return None
             if waiting.is_of(task, place):
                 return self._run(id, task, place)
-            self._ended(id)
+            if self._scheduler.find(ticket.name) == id:  # nobody else's
+                self._ended(id)
         except SilentError as error:
             raise InDoubtError(
                 f"{error}; run {ticket.name} of an earlier start may go on, so it is not started a second time"
@@ -355,6 +362,7 @@ class ScheduledRun:
         if seen.hopeless is not None and not self._asked_to_end:
             self.kill()
             return self._failed(Failure("bad_input", seen.hopeless))  # another start would be no other
+        self._over_since = None  # an answer without it was one answer only
         self._told()
         self._ran |= seen.phase == "running"
         self._show(seen)

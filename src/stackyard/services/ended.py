@@ -41,6 +41,8 @@ BOUNDS_SECONDS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 86400.0)
 #: Names of a record's figures among single values, and what makes seconds or bytes of them.
 _CPU, _RAM, _GPU = "CPU time (s)", "peak RAM (MB)", "peak memory (MB)"
 _MB = 1e6
+#: More than any of these figures can be.
+_MOST_VALUE = 1e15
 
 
 @dataclass(frozen=True)
@@ -271,8 +273,14 @@ def single_values(entry: Mapping[str, Any]) -> dict[str, float]:
     try:
         for metric in (entry.get("last_metrics") or {}).values():
             for variant in metric.values():
-                if variant.get("metric") == "Summary" and isinstance(variant.get("value"), (int, float)):
-                    found[str(variant.get("variant"))] = float(variant["value"])
+                value = variant.get("value")
+                # A task reports what it likes: what no measurement can be is none, and would spoil sums for good.
+                if (
+                    variant.get("metric") == "Summary"
+                    and isinstance(value, (int, float))
+                    and 0 <= value < _MOST_VALUE
+                ):
+                    found[str(variant.get("variant"))] = float(value)
     except AttributeError:  # not as a ClearML server says it
         return {}
     measured = {n.removesuffix(BESIDE_ITS_OWN): v for n, v in found.items() if n.endswith(BESIDE_ITS_OWN)}

@@ -26,6 +26,7 @@ from typing import Any
 
 from .. import identity, moments, settings
 from ..files import matching
+from ..identity import passwords
 from ..program import hint
 from ..protocol import bounds
 from ..protocol.error_table import ApiError
@@ -320,6 +321,7 @@ def found(folder: Path, password: str) -> str | None:
         AdminError: A server runs on the folder, or the folder or the password cannot be used.
     """
     with sentences(folder):
+        passwords.hashed(password)  # before there is a database: it would get an administrator of its own
         os.umask(0o077)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         data_folder.check_file_system(folder)

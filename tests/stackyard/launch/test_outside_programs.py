@@ -12,6 +12,16 @@ import pytest
 from stackyard.launch import outside_programs
 from stackyard.launch.outside_programs import RefusedError
 from stackyard.launch.scheduled import SilentError
+from tests.waiting import until
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process is there and no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
 
 SILENT = re.compile("away")
 
@@ -49,8 +59,26 @@ def test_one_that_is_not_there_is_a_sentence(tmp_path: Path) -> None:
         outside_programs.called([str(tmp_path / "missing")], SILENT, "the cluster")
 
 
+def test_what_it_started_ends_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrapper's child would submit the run after it was given up."""
+    monkeypatch.setattr(outside_programs, "CALL_SECONDS", 1)
+    child = "import subprocess\np = subprocess.Popen(['sleep', '600'])\nopen('pid', 'w').write(str(p.pid))\np.wait()"
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SilentError, match="did not end within 1 s"):
+        called(child)
+    pid = int((tmp_path / "pid").read_text())
+    until(lambda: not is_running(pid), "the end of the wrapper's child")
+
+
+def test_one_that_prints_without_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outside_programs, "MOST_BYTES", 1 << 20)
+    with pytest.raises(SilentError, match="printed more than 1 MiB"):
+        called("while True: print('x' * 1000)")
+
+
 def test_of_what_it_prints_no_more_is_kept_than_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outside_programs, "MOST_BYTES", 10)
+    monkeypatch.setattr(outside_programs, "_LOOK_SECONDS", 60)  # it ends before anybody looks
     assert called("print('x' * 1000)") == "x" * 10
 
 

@@ -157,6 +157,18 @@ def test_one_that_the_scheduler_has_forgotten_is_lost_to_the_infrastructure(worl
     assert (world.failure.kind, "does not know run 1" in world.failure.message) == ("infrastructure", True)
 
 
+def test_an_answer_without_it_is_forgotten_once_it_is_seen_again(world: World) -> None:
+    """Hours lie between two such answers: neither says that the run is lost."""
+    run = world.start()
+    world.said.now.clear()
+    assert run.wait(0.5) is None
+    world.now, world.said.now["1"] = 3000.0, RUNNING
+    assert run.wait(0.5) is None
+    world.now = 3600.0
+    world.said.now.clear()
+    assert run.wait(0.5) is None
+
+
 @pytest.mark.parametrize("told", ["interrupted", "killed"])
 def test_who_signalled_the_supervisor_says_why(world: World, told: str) -> None:
     """A supervisor that is ended from outside cannot know; a retry hangs on it."""
@@ -274,6 +286,16 @@ def test_one_that_was_started_for_another_task_is_ended(world: World) -> None:
     other = TaskSpec("matrix/b01", "work:main", parameters={"a": 2})
     assert world.another().again(other, world.place) is None
     assert world.said.done == ["kill 1"]
+
+
+@pytest.mark.parametrize("ticket", [{"id": "--user=root"}, {"name": "--all"}, {"id": "7"}])
+def test_what_another_wrote_into_a_ticket_ends_nobodys_run(world: World, ticket: dict[str, str]) -> None:
+    world.start()
+    world.said.now |= {"1": RUNNING, "7": RUNNING}
+    told = json.loads((world.folder / "scheduled.json").read_text())
+    (world.folder / "scheduled.json").write_text(json.dumps({**told, **ticket}))
+    assert world.another().again(TaskSpec("other", "work:main"), world.place) is None
+    assert world.said.done == []
 
 
 def test_one_that_does_not_end_is_in_doubt(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

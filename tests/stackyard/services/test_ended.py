@@ -150,6 +150,13 @@ def test_a_server_that_does_not_answer_is_asked_again_and_not_too_often(yard: Ya
     assert [took.id for took in yard.ended.shown()] == ["a"]
 
 
+@pytest.mark.parametrize("value", [-1e9, float("nan"), float("inf"), 10**400, True, "7"])
+def test_what_no_measurement_can_be_is_none(value: object) -> None:
+    told = {"metric": "Summary", "variant": "CPU time (s)", "value": value}
+    found = ended.single_values({"last_metrics": {"a": {"b": told}}})
+    assert found in ({}, {"CPU time (s)": 1.0})
+
+
 def test_odd_documents_and_names_do_no_harm(yard: Yard) -> None:
     odd = a_task("a", BEGAN + 1, name="x\n\x00" * 500, configuration=7, last_metrics={"a": 3}, script=None)
     yard.server.tasks.append({**odd, "hyperparams": None})

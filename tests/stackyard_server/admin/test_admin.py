@@ -335,6 +335,7 @@ def test_a_folder_is_made_without_a_server_and_one_takes_it(tmp_path: Path) -> N
     folder = tmp_path / "data"
     with pytest.raises(AdminError, match="8 to 256 characters"):
         admin.found(folder, "short")
+    assert not folder.exists(), "a server would make an administrator of its own there"
     assert admin.found(folder, "long enough") == "admin"
     assert admin.found(folder, "another one") is None
     assert admin.list_credentials(folder, None) == []
