@@ -1,4 +1,4 @@
-"""What timers of both servers call: backups are kept and removed as told, one at a time, whatever the folder is called."""
+"""What timers of both servers call: backups are kept and removed as told, one at a time, whatever their folder is."""
 
 from __future__ import annotations
 
