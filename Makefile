@@ -88,7 +88,7 @@ test-long: $(INSTALLED)  ## every suite at full counts; finished suites are not 
 compose-check: $(INSTALLED)  ## docker-compose.yml on stand-in images: validated, brought up, looked at, taken down
 	@$(RUN) -m tests.compose.check
 
-lab-test: $(INSTALLED)  ## the playbooks on systemd hosts in containers: real SSH, engine and agents (15 minutes; needs root)
+lab-test: $(INSTALLED)  ## the playbooks on systemd hosts in containers: real SSH, engine and agents (over an hour on two cores; needs root)
 	@trap 'tests/engine_setup.sh stop' EXIT; tests/engine_setup.sh start; $(RUN) -m pytest -v -ra tests/lab
 
 check: $(INSTALLED)  ## lint (Python, playbooks), format, types, import directions
